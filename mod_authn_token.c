@@ -1,0 +1,71 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The door: what httpd calls, and which file answers.  Decides the order of
+ * our hooks among those of other modules, and nothing else. */
+#include "httpd.h"
+#include "http_config.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "ap_provider.h"
+#include "mod_auth.h"
+
+#include "token_auth.h"
+#include "token_conf.h"
+#include "token_http.h"
+#include "token_login.h"
+#include "token_store.h"
+
+static void register_hooks(apr_pool_t *pool)
+{
+    /* configuration and start */
+    ap_hook_check_config(token_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_optional_fn_retrieve(token_store_retrieve, NULL, NULL,
+                                 APR_HOOK_MIDDLE);
+    ap_hook_child_init(token_conf_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(dbd, post_connect, token_store_connected, NULL, NULL,
+                      APR_HOOK_MIDDLE);
+
+    /* authentication */
+    ap_register_auth_provider(pool, AUTHN_PROVIDER_GROUP, "token",
+                              AUTHN_PROVIDER_VERSION, &token_auth_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(token_auth_check, NULL, NULL, APR_HOOK_MIDDLE,
+                        AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_force_authn(token_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_note_auth_failure(token_auth_note_failure, NULL, NULL,
+                              APR_HOOK_MIDDLE);
+    ap_hook_post_perdir_config(token_auth_restore, NULL, NULL,
+                               APR_HOOK_REALLY_FIRST);
+    /* Before mod_rewrite's rules of .htaccess files, which could copy a
+     * header that is to be taken away. */
+    ap_hook_fixups(token_auth_fixups, NULL, NULL, APR_HOOK_REALLY_FIRST);
+
+    /* the login */
+    ap_hook_translate_name(token_login_shield, NULL, NULL,
+                           APR_HOOK_REALLY_FIRST);
+    ap_hook_open_htaccess(token_login_open_htaccess, NULL, NULL,
+                          APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(token_login_handler, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* the bodies of refusals */
+    ap_hook_insert_error_filter(token_http_insert_error_filter, NULL, NULL,
+                                APR_HOOK_MIDDLE);
+    token_http_register_filters();
+}
+
+/* All else is hidden: see -fvisibility in Makefile.apxs. */
+#pragma GCC visibility push(default)
+AP_DECLARE_MODULE(authn_token) = {
+    STANDARD20_MODULE_STUFF,
+    token_conf_create_dir,
+    token_conf_merge_dir,
+    token_conf_create_server,
+    token_conf_merge_server,
+    token_conf_commands,
+    register_hooks
+#if defined(AP_MODULE_FLAG_NONE)
+    , AP_MODULE_FLAG_NONE
+#endif
+};
+#pragma GCC visibility pop

@@ -1,0 +1,426 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides whether a request comes from a token's owner.  grant() is the one
+ * place where a token becomes a user.  How tokens are issued, and what an
+ * authenticated user may do, is decided elsewhere. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "mod_auth.h"
+#include "apr_cstr.h"
+#include "apr_strings.h"
+
+#include "token_auth.h"
+#include "token_conf.h"
+#include "token_http.h"
+#include "token_memo.h"
+#include "token_provider.h"
+#include "token_store.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* One text for every bad token: the reason is for the log. */
+#define DETAIL_INVALID "Invalid token."
+#define DETAIL_NONE "Authentication credentials were not provided."
+#define DETAIL_PASSWORD "Invalid username/password."
+#define DETAIL_DOWN "The token database does not answer. Try again later."
+#define DESCRIPTION "The token is unknown, expired or revoked"
+
+static int is_ours(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && apr_cstr_casecmp(type, "Token") == 0;
+}
+
+static const char *get_header(request_rec *r)
+{
+    return apr_table_get(r->headers_in, token_http_credential_name(r));
+}
+
+/* --- the verdict on a token --- */
+
+static void log_verdict(request_rec *r, const token_memo_t *memo)
+{
+    const char *owner = memo->record.username
+        ? ap_escape_logitem(r->pool, memo->record.username) : "-";
+
+    if (memo->verdict == TOKEN_GRANTED) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      "token %s of user %s granted", memo->id, owner);
+    }
+    else if (memo->verdict == TOKEN_DENIED) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "token %s of user %s refused: %s",
+                      memo->id[0] ? memo->id : "-", owner,
+                      token_reason_name(memo->reason));
+    }
+}
+
+/* Asks the database; the pool of the initial request keeps the answer. */
+static void ask_store(request_rec *initial, token_memo_t *memo)
+{
+    char digest[TOKEN_DIGEST_LEN + 1];
+    const token_record_t *record = &memo->record;
+
+    if (!token_conf_crypt()
+        || token_crypt_digest(digest, token_conf_crypt(), memo->text,
+                              strlen(memo->text)) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, initial,
+                      "OpenSSL cannot compute SHA-256");
+        memo->verdict = TOKEN_UNAVAILABLE;
+        return;
+    }
+    apr_cpystrn(memo->id, digest, sizeof(memo->id));
+    switch (token_store_find(initial, digest, &memo->record)) {
+    case TOKEN_STORE_FOUND:
+        break;
+    case TOKEN_STORE_NONE:
+        record = NULL;
+        break;
+    case TOKEN_STORE_DOWN:
+        memo->verdict = TOKEN_UNAVAILABLE;
+        return;
+    }
+    memo->verdict = token_record_judge(&memo->reason, record,
+                                       apr_time_sec(apr_time_now()));
+}
+
+static const token_memo_t *judge_token(request_rec *r, const char *text,
+                                       apr_size_t len)
+{
+    request_rec *initial = token_memo_initial(r);
+    token_memo_t *memo = token_memo_get(r);
+
+    if (token_memo_is_of(memo, r, text, len)) {
+        return memo;
+    }
+    memset(&memo->record, 0, sizeof(memo->record));
+    memo->id[0] = '\0';
+    memo->text = apr_pstrmemdup(initial->pool, text, len);
+    memo->server = r->server;
+    memo->verdict = TOKEN_DENIED;
+    memo->reason = TOKEN_REASON_MALFORMED;
+    if (token_text_is_native(text, len, token_conf_prefix(r->server))) {
+        ask_store(initial, memo);
+    }
+    log_verdict(r, memo);
+    return memo;
+}
+
+/* --- what follows from it --- */
+
+static void export_env(request_rec *r, const token_memo_t *memo)
+{
+    char *date = apr_palloc(r->pool, TOKEN_DATE_SIZE);
+
+    token_text_date(date, memo->record.expires_at);
+    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_ID", memo->id);
+    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_CLIENT",
+                   memo->record.client);
+    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_SCOPE",
+                   memo->record.scope);
+    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_EXPIRES", date);
+}
+
+static void export_reason(request_rec *r, token_reason_t reason)
+{
+    token_memo_get(r)->refused = reason;
+    apr_table_setn(r->subprocess_env, "TOKEN_REASON",
+                   token_reason_name(reason));
+}
+
+/* The only place where a token makes a user. */
+static int grant(request_rec *r, const token_memo_t *memo)
+{
+    if (memo->verdict != TOKEN_GRANTED) {
+        return 0;
+    }
+    r->user = (char *)memo->record.username;
+    export_env(r, memo);
+    return 1;
+}
+
+static int refuse(request_rec *r, const char *error, const char *detail)
+{
+    const token_dir_conf_t *conf = token_conf_dir(r);
+
+    token_http_challenge(r, token_conf_schemes(conf), ap_auth_name(r),
+                         error, DESCRIPTION);
+    if (token_conf_error_json(conf)) {
+        token_http_error_body(r, HTTP_UNAUTHORIZED, detail);
+    }
+    token_http_release_body(r);
+    return HTTP_UNAUTHORIZED;
+}
+
+static int refuse_for(request_rec *r, token_reason_t reason,
+                      const char *detail)
+{
+    export_reason(r, reason);
+    return refuse(r, reason == TOKEN_REASON_PASSWORD ? NULL : "invalid_token",
+                  detail);
+}
+
+static int answer_down(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", TOKEN_RETRY_AFTER);
+    if (token_conf_error_json(token_conf_dir(r))) {
+        token_http_error_body(r, HTTP_SERVICE_UNAVAILABLE, DETAIL_DOWN);
+    }
+    token_http_release_body(r);
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
+static int answer_token(request_rec *r, token_scheme_t scheme,
+                        const char *text, apr_size_t len)
+{
+    const token_memo_t *memo = judge_token(r, text, len);
+
+    if (memo->verdict == TOKEN_UNAVAILABLE) {
+        return answer_down(r);
+    }
+    if (grant(r, memo)) {
+        r->ap_auth_type = (char *)token_credential_scheme_name(scheme);
+        return OK;
+    }
+    if ((memo->reason == TOKEN_REASON_UNKNOWN
+         || memo->reason == TOKEN_REASON_MALFORMED)
+        && !token_conf_authoritative(token_conf_dir(r))) {
+        return DECLINED;
+    }
+    return refuse_for(r, memo->reason, DETAIL_INVALID);
+}
+
+static int answer_password(request_rec *r, const char *user,
+                           const char *password)
+{
+    switch (token_provider_check(r, token_conf_dir(r)->login_providers,
+                                 user, password)) {
+    case TOKEN_PASSWORD_RIGHT:
+        r->ap_auth_type = (char *)"Basic";
+        return OK;
+    case TOKEN_PASSWORD_UNAVAILABLE:
+        return answer_down(r);
+    case TOKEN_PASSWORD_WRONG:
+        break;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "user %s refused: wrong name or password",
+                  ap_escape_logitem(r->pool, user));
+    return refuse_for(r, TOKEN_REASON_PASSWORD, DETAIL_PASSWORD);
+}
+
+static int answer_malformed(request_rec *r, const char *what,
+                            const char *detail)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "%s refused: malformed, %s", token_http_credential_name(r),
+                  what);
+    return refuse_for(r, TOKEN_REASON_MALFORMED, detail);
+}
+
+static int answer_basic(request_rec *r, const token_credential_t *credential)
+{
+    const char *user, *password;
+
+    if (!token_credential_basic(&user, &password, credential, r->pool)) {
+        return answer_malformed(r, "not Base64 of user:password in UTF-8",
+                                "Invalid basic header. Credentials not "
+                                "correctly base64 encoded.");
+    }
+    /* The user's name beside a token does not matter: pip and npm send
+     * words of their own. */
+    if (token_text_is_native(password, strlen(password),
+                             token_conf_prefix(r->server))) {
+        return answer_token(r, TOKEN_SCHEME_BASIC, password,
+                            strlen(password));
+    }
+    return answer_password(r, user, password);
+}
+
+static int answer_missing(request_rec *r, token_credential_status_t status,
+                          const token_credential_t *credential)
+{
+    if (status == TOKEN_CREDENTIAL_NONE) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "no credential sent");
+    }
+    else {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "%s refused: scheme %s is not accepted here (see "
+                      "AuthTokenScheme)", token_http_credential_name(r),
+                      status == TOKEN_CREDENTIAL_FOREIGN
+                          ? "of another kind"
+                          : token_credential_scheme_name(credential->scheme));
+    }
+    return refuse(r, NULL, DETAIL_NONE);
+}
+
+static int is_accepted(const token_dir_conf_t *conf,
+                       token_credential_status_t status,
+                       const token_credential_t *credential)
+{
+    return status != TOKEN_CREDENTIAL_NONE
+        && status != TOKEN_CREDENTIAL_FOREIGN
+        && token_conf_accepts(conf, credential->scheme);
+}
+
+static int answer_credential(request_rec *r)
+{
+    token_credential_t credential;
+    token_credential_status_t status = token_credential_read(&credential,
+                                                             get_header(r));
+
+    if (!is_accepted(token_conf_dir(r), status, &credential)) {
+        return answer_missing(r, status, &credential);
+    }
+    switch (status) {
+    case TOKEN_CREDENTIAL_OK:
+        return credential.scheme == TOKEN_SCHEME_BASIC
+            ? answer_basic(r, &credential)
+            : answer_token(r, credential.scheme, credential.text,
+                           credential.len);
+    case TOKEN_CREDENTIAL_EMPTY:
+        return answer_malformed(r, "nothing behind the scheme",
+                                "Invalid token header. No credentials "
+                                "provided.");
+    case TOKEN_CREDENTIAL_SPACES:
+        return answer_malformed(r, "more than one word behind the scheme",
+                                "Invalid token header. Token string should "
+                                "not contain spaces.");
+    case TOKEN_CREDENTIAL_LONG:
+        return answer_malformed(r, "too long", DETAIL_INVALID);
+    default:
+        return answer_malformed(r, "a byte that no token has",
+                                "Invalid token header. Token string should "
+                                "not contain invalid characters.");
+    }
+}
+
+/* --- the hooks --- */
+
+int token_auth_check(request_rec *r)
+{
+    const token_dir_conf_t *conf = token_conf_dir(r);
+
+    if (!is_ours(r)) {
+        return DECLINED;
+    }
+    if (token_conf_accepts(conf, TOKEN_SCHEME_BASIC) && !ap_auth_name(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "AuthTokenScheme Basic needs an AuthName: %s", r->uri);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    token_http_vary(r);
+    return answer_credential(r);
+}
+
+int token_auth_force(request_rec *r)
+{
+    token_credential_t credential;
+    token_credential_status_t status;
+
+    /* A login is for those whose token is no longer good. */
+    if (!is_ours(r) || token_conf_is_login(r)) {
+        return DECLINED;
+    }
+    token_http_vary(r);
+    status = token_credential_read(&credential, get_header(r));
+    return is_accepted(token_conf_dir(r), status, &credential) ? OK
+                                                               : DECLINED;
+}
+
+int token_auth_note_failure(request_rec *r, const char *auth_type)
+{
+    if (apr_cstr_casecmp(auth_type, "Token") != 0) {
+        return DECLINED;
+    }
+    token_http_challenge(r, token_conf_schemes(token_conf_dir(r)),
+                         ap_auth_name(r), NULL, NULL);
+    return OK;
+}
+
+static void hide_header(request_rec *r, token_memo_t *memo)
+{
+    const char *name = token_http_credential_name(r);
+    const char *value = get_header(r);
+
+    if (value) {
+        memo->hidden = apr_pstrdup(token_memo_initial(r)->pool, value);
+        apr_table_unset(r->headers_in, name);
+    }
+    /* mod_cache spares what has Authorization; now it cannot see it. */
+    r->no_cache = 1;
+}
+
+/* A redirect or sub-request is authenticated anew, by mod_auth_basic
+ * perhaps, and needs what was taken away; fixups takes it away again. */
+int token_auth_restore(request_rec *r)
+{
+    const token_memo_t *memo = token_memo_find(r);
+
+    if (memo && memo->hidden && !get_header(r)) {
+        apr_table_setn(r->headers_in, token_http_credential_name(r),
+                       memo->hidden);
+    }
+    return OK;
+}
+
+int token_auth_fixups(request_rec *r)
+{
+    token_memo_t *memo = token_memo_find(r);
+
+    if (memo && memo->verdict == TOKEN_GRANTED
+        && r->user == memo->record.username) {
+        /* httpd skips authentication, and renames the environment, where a
+         * redirect stays within one configuration. */
+        export_env(r, memo);
+    }
+    else if (memo && memo->refused && !r->user) {
+        export_reason(r, memo->refused);
+    }
+    if ((memo && memo->hidden)
+        || (r->user && !token_conf_forward(token_conf_dir(r))
+            && (memo || is_ours(r)))) {
+        hide_header(r, token_memo_get(r));
+    }
+    return OK;
+}
+
+/* --- the provider --- */
+
+static authn_status check_password(request_rec *r, const char *user,
+                                   const char *password)
+{
+    const token_memo_t *memo;
+
+    (void)user;
+    /* Not ours to judge; and an alias of ours cannot mint tokens. */
+    if ((r->handler && strcmp(r->handler, "token-login") == 0)
+        || !token_text_is_native(password, strlen(password),
+                                 token_conf_prefix(r->server))) {
+        return AUTH_USER_NOT_FOUND;
+    }
+    token_http_vary(r);
+    memo = judge_token(r, password, strlen(password));
+    if (memo->verdict == TOKEN_UNAVAILABLE) {
+        return AUTH_GENERAL_ERROR;
+    }
+    if (grant(r, memo)) {
+        return AUTH_GRANTED;
+    }
+    if (memo->reason == TOKEN_REASON_UNKNOWN
+        && !token_conf_authoritative(token_conf_dir(r))) {
+        return AUTH_USER_NOT_FOUND;
+    }
+    export_reason(r, memo->reason);
+    return AUTH_DENIED;
+}
+
+const authn_provider token_auth_provider = { check_password, NULL };

@@ -1,0 +1,107 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides how a token is drawn and digested.  What a token looks like is
+ * token_text's; who gets one is not decided here. */
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include "token_crypt.h"
+
+struct token_crypt_t {
+    const EVP_MD *sha256;
+};
+
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+static apr_status_t free_md(void *md)
+{
+    EVP_MD_free(md);
+    return APR_SUCCESS;
+}
+#endif
+
+apr_status_t token_crypt_create(token_crypt_t **crypt, apr_pool_t *pool)
+{
+    token_crypt_t *c = apr_pcalloc(pool, sizeof(*c));
+
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+    EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
+
+    if (!md) {
+        return APR_EGENERAL;
+    }
+    apr_pool_cleanup_register(pool, md, free_md, apr_pool_cleanup_null);
+    c->sha256 = md;
+#else
+    c->sha256 = EVP_sha256();
+#endif
+    *crypt = c;
+    return APR_SUCCESS;
+}
+
+apr_status_t token_crypt_digest(char out[TOKEN_DIGEST_LEN + 1],
+                                const token_crypt_t *crypt,
+                                const char *text, apr_size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned int mdlen = 0;
+    unsigned int i;
+
+    out[0] = '\0';
+    if (EVP_Digest(text, len, md, &mdlen, crypt->sha256, NULL) != 1
+        || mdlen * 2 != TOKEN_DIGEST_LEN) {
+        return APR_EGENERAL;
+    }
+    for (i = 0; i < mdlen; i++) {
+        out[2 * i] = hex[md[i] >> 4];
+        out[2 * i + 1] = hex[md[i] & 15];
+    }
+    out[TOKEN_DIGEST_LEN] = '\0';
+    return APR_SUCCESS;
+}
+
+/* Bytes of 248 and more are thrown away: 248 is the largest multiple of 62
+ * in a byte, so each character is equally likely. */
+static apr_status_t draw_base62(char *out, apr_size_t n)
+{
+    static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz";
+    unsigned char bytes[TOKEN_RANDOM_LEN + 10];
+    apr_size_t have = 0;
+
+    while (have < n) {
+        apr_size_t i;
+
+        if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
+            return APR_EGENERAL;
+        }
+        for (i = 0; i < sizeof(bytes) && have < n; i++) {
+            if (bytes[i] < 248) {
+                out[have++] = base62[bytes[i] % 62];
+            }
+        }
+    }
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    return APR_SUCCESS;
+}
+
+apr_status_t token_crypt_token(char out[TOKEN_TEXT_MAX + 1],
+                               const char *prefix)
+{
+    char random[TOKEN_RANDOM_LEN];
+    apr_status_t rv = draw_base62(random, sizeof(random));
+
+    out[0] = '\0';
+    if (rv == APR_SUCCESS) {
+        token_text_compose(out, prefix, random);
+    }
+    OPENSSL_cleanse(random, sizeof(random));
+    return rv;
+}
+
+void token_crypt_wipe(void *bytes, apr_size_t len)
+{
+    OPENSSL_cleanse(bytes, len);
+}

@@ -1,0 +1,311 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides how things are said on the wire, not what is said.  Knows httpd's
+ * filters and header tables, no configuration and no token. */
+#include <stdlib.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "util_filter.h"
+#include "apr_cstr.h"
+#include "apr_strings.h"
+
+#include "token_http.h"
+
+APLOG_USE_MODULE(authn_token);
+
+#define JSON_FILTER "AUTHN_TOKEN_JSON"
+#define JSON_NOTE "authn_token-json"
+
+/* Bytes of an unread body that are worth a connection kept. */
+#define SMALL_BODY 16384
+
+const char *token_http_credential_name(const request_rec *r)
+{
+    return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization"
+                                         : "Authorization";
+}
+
+void token_http_vary(request_rec *r)
+{
+    const char *vary = apr_table_get(r->err_headers_out, "Vary");
+
+    /* err_headers_out: for refusals too, and kept by redirects. */
+    if (r->proxyreq != PROXYREQ_PROXY
+        && !(vary && ap_find_token(r->pool, vary, "Authorization"))) {
+        apr_table_mergen(r->err_headers_out, "Vary", "Authorization");
+    }
+}
+
+static const char *make_bearer(request_rec *r, const char *realm,
+                               const char *error, const char *description)
+{
+    const char *challenge = "Bearer";
+    const char *comma = " ";
+
+    if (realm) {
+        challenge = apr_pstrcat(r->pool, challenge, " realm=\"", realm, "\"",
+                                NULL);
+        comma = ", ";
+    }
+    if (error) {
+        challenge = apr_pstrcat(r->pool, challenge, comma, "error=\"", error,
+                                "\", error_description=\"", description,
+                                "\"", NULL);
+    }
+    return challenge;
+}
+
+static int is_challenged(request_rec *r, const char *name)
+{
+    request_rec *prev;
+
+    for (prev = r->prev; prev; prev = prev->prev) {
+        if (prev->status == HTTP_UNAUTHORIZED
+            || prev->status == HTTP_PROXY_AUTHENTICATION_REQUIRED) {
+            return apr_table_get(r->err_headers_out, name) != NULL;
+        }
+    }
+    return 0;
+}
+
+void token_http_challenge(request_rec *r, const token_schemes_t *schemes,
+                          const char *realm, const char *error,
+                          const char *description)
+{
+    const char *name = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate"
+                                                     : "WWW-Authenticate";
+    int i;
+
+    if (is_challenged(r, name)) {
+        return;
+    }
+    apr_table_unset(r->err_headers_out, name);
+    for (i = 0; i < schemes->count; i++) {
+        const char *challenge = "Token";
+
+        if (schemes->scheme[i] == TOKEN_SCHEME_BEARER) {
+            challenge = make_bearer(r, realm, error, description);
+        }
+        else if (schemes->scheme[i] == TOKEN_SCHEME_BASIC) {
+            challenge = apr_pstrcat(r->pool, "Basic realm=\"", realm,
+                                    "\", charset=\"UTF-8\"", NULL);
+        }
+        /* One line each: svn reads only the first scheme of a line. */
+        apr_table_addn(r->err_headers_out, name, challenge);
+    }
+}
+
+void token_http_error_body(request_rec *r, int status, const char *detail)
+{
+    json_t *json = json_pack("{s:s}", "detail", detail);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (text) {
+        ap_custom_response(r, status, text);
+        apr_table_setn(r->notes, JSON_NOTE, "1");
+    }
+    free(text);
+}
+
+void token_http_insert_error_filter(request_rec *r)
+{
+    if (apr_table_get(r->notes, JSON_NOTE)) {
+        ap_add_output_filter(JSON_FILTER, NULL, r, r->connection);
+    }
+}
+
+/* httpd calls every error body of its own text/html: say what it is. */
+static apr_status_t set_json_type(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    ap_set_content_type(f->r, "application/json");
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
+void token_http_register_filters(void)
+{
+    ap_register_output_filter(JSON_FILTER, set_json_type, NULL,
+                              AP_FTYPE_CONTENT_SET);
+}
+
+/* Reads what has arrived; 1 when that was all of it. */
+static int drain_body(request_rec *r)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool,
+                                                r->connection->bucket_alloc);
+    apr_status_t rv;
+    int end = 0;
+
+    do {
+        rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES,
+                            APR_NONBLOCK_READ, SMALL_BODY);
+        if (rv == APR_SUCCESS) {
+            if (APR_BRIGADE_EMPTY(bb)) {
+                break;
+            }
+            end = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+        }
+        apr_brigade_cleanup(bb);
+    } while (rv == APR_SUCCESS && !end);
+    apr_brigade_destroy(bb);
+    return end;
+}
+
+void token_http_release_body(request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    int chunked = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
+
+    if (r->main || r->prev || r->proto_num >= HTTP_VERSION(2, 0)
+        || (!chunked && (!length || strcmp(length, "0") == 0))) {
+        return;
+    }
+    /* To read from a client that waits for "100 Continue" would send it. */
+    if (!chunked && !r->expecting_100 && apr_atoi64(length) <= SMALL_BODY
+        && drain_body(r)) {
+        return;
+    }
+    r->connection->keepalive = AP_CONN_CLOSE;
+}
+
+/* Copies a brigade's bytes behind the *len that are there. */
+static int copy_brigade(apr_bucket_brigade *bb, char *body, apr_size_t *len,
+                        apr_size_t max, int *end)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *bytes;
+        apr_size_t n;
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            *end = 1;
+            break;
+        }
+        if (APR_BUCKET_IS_METADATA(b)) {
+            continue;
+        }
+        if (apr_bucket_read(b, &bytes, &n, APR_BLOCK_READ) != APR_SUCCESS) {
+            return HTTP_BAD_REQUEST;
+        }
+        if (n > max - *len) {
+            return HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+        memcpy(body + *len, bytes, n);
+        *len += n;
+    }
+    return OK;
+}
+
+int token_http_read_body(request_rec *r, char **body, apr_size_t *len,
+                         apr_size_t max)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    apr_bucket_brigade *bb;
+    int status = OK;
+    int end = 0;
+
+    *len = 0;
+    if (length && apr_atoi64(length) > (apr_int64_t)max) {
+        return HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+    *body = apr_palloc(r->pool, max + 1);
+    bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    while (status == OK && !end) {
+        apr_status_t rv = ap_get_brigade(r->input_filters, bb,
+                                         AP_MODE_READBYTES, APR_BLOCK_READ,
+                                         max + 1);
+
+        status = rv == APR_SUCCESS
+            ? copy_brigade(bb, *body, len, max, &end)
+            : ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
+        apr_brigade_cleanup(bb);
+    }
+    apr_brigade_destroy(bb);
+    (*body)[*len] = '\0';
+    return status;
+}
+
+/* 1 when a media range of Accept is one that JSON falls under, and its
+ * weight is not zero. */
+static int matches_json(const char *range, apr_size_t len)
+{
+    static const char *const ranges[] = {
+        "*/*", "application/*", "application/json"
+    };
+    apr_size_t type_len = strcspn(range, "; \t,");
+    const char *q;
+    unsigned i;
+
+    for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (strlen(ranges[i]) == type_len
+            && apr_cstr_casecmpn(range, ranges[i], type_len) == 0) {
+            break;
+        }
+    }
+    if (i == sizeof(ranges) / sizeof(ranges[0])) {
+        return 0;
+    }
+    for (q = range + type_len; q + 2 < range + len; q++) {
+        if (strchr("; \t", q[0]) && (q[1] == 'q' || q[1] == 'Q')
+            && q[2] == '=') {
+            return q[3] != '0'
+                || q + 4 + strspn(q + 4, ".0") < range + len;
+        }
+    }
+    return 1;
+}
+
+int token_http_accepts_json(const request_rec *r)
+{
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+
+    if (!accept || !*accept) {
+        return 1;
+    }
+    while (*accept) {
+        apr_size_t len = strcspn(accept, ",");
+
+        if (matches_json(accept, len)) {
+            return 1;
+        }
+        accept += len;
+        accept += strspn(accept, ", \t");
+    }
+    return 0;
+}
+
+int token_http_answer(request_rec *r, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    apr_size_t len = text ? strlen(text) : 0;
+
+    if (json && !text) {
+        json_decref(json);
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "no memory for an answer in JSON");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    json_decref(json);
+    r->status = status;
+    /* Success or not: RFC 6749 section 5.1. */
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->err_headers_out, "Pragma", "no-cache");
+    r->no_cache = 1;
+    if (text) {
+        ap_set_content_type(r, "application/json");
+    }
+    ap_set_content_length(r, len);
+    if (text) {
+        ap_rwrite(text, (int)len, r);
+        free(text);
+    }
+    return OK;
+}

@@ -1,0 +1,39 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What was found out about a request's token, kept with the initial
+ * request, so that its sub-requests and internal redirects need not ask
+ * again.  The verdict is kept, the policy of a location is not. */
+#ifndef TOKEN_MEMO_H
+#define TOKEN_MEMO_H
+
+#include "httpd.h"
+
+#include "token_crypt.h"
+#include "token_record.h"
+
+typedef struct token_memo_t {
+    const char *text;           /* the token; NULL: nothing was judged */
+    const server_rec *server;   /* whose database was asked */
+    token_verdict_t verdict;
+    token_reason_t reason;
+    char id[TOKEN_ID_LEN + 1];  /* "" for a malformed token */
+    token_record_t record;      /* for all but unknown and malformed */
+    token_reason_t refused;     /* why the client got 401 */
+    const char *hidden;         /* the header's value, if taken away */
+} token_memo_t;
+
+/* The request that came from the client; its pool outlives the others'. */
+request_rec *token_memo_initial(request_rec *r);
+
+/* The memo of r's initial request, NULL when there is none yet. */
+token_memo_t *token_memo_find(request_rec *r);
+
+/* The same, made when there is none. */
+token_memo_t *token_memo_get(request_rec *r);
+
+/* 1 when it holds the verdict on this token by this server's database. */
+int token_memo_is_of(const token_memo_t *memo, const request_rec *r,
+                     const char *text, apr_size_t len);
+
+#endif

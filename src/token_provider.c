@@ -1,0 +1,117 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides whether a name and a password belong together, by asking httpd's
+ * providers in their order.  What follows from it, a token or a request
+ * granted, is the flow's. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_log.h"
+#include "ap_provider.h"
+#include "mod_auth.h"
+#include "apr_cstr.h"
+#include "apr_md5.h"
+#include "apr_strings.h"
+
+#include "token_provider.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* Of no password: htpasswd -B's bcrypt, at its default cost.  Computed for
+ * unknown users, so that they take time as known ones do. */
+#define DUMMY_HASH \
+    "$2y$05$abcdefghijklmnopqrstuu5s0ZBUXlYQpBmqHxBpu1DBH2xJkmEGG"
+
+typedef struct {
+    const char *name;
+    const authn_provider *provider;
+} named_provider_t;
+
+const char *token_provider_add(apr_array_header_t **list, const char *name,
+                               apr_pool_t *pool)
+{
+    char *lower = apr_pstrdup(pool, name);
+    const authn_provider *provider;
+    named_provider_t *entry;
+
+    ap_str_tolower(lower);
+    if (strcmp(lower, "token") == 0) {
+        return "token is this module's own provider: a token cannot be "
+               "exchanged for a token";
+    }
+    provider = ap_lookup_provider(AUTHN_PROVIDER_GROUP, lower,
+                                  AUTHN_PROVIDER_VERSION);
+    if (!provider) {
+        return "no such authn provider: load its module (e.g. "
+               "mod_authn_file for file) or define the alias before";
+    }
+    if (!provider->check_password) {
+        return "this authn provider cannot check passwords";
+    }
+    if (!*list) {
+        *list = apr_array_make(pool, 2, sizeof(named_provider_t));
+    }
+    entry = apr_array_push(*list);
+    entry->name = lower;
+    entry->provider = provider;
+    return NULL;
+}
+
+static authn_status ask_provider(request_rec *r,
+                                 const named_provider_t *entry,
+                                 const char *user, const char *password)
+{
+    authn_status status;
+
+    /* An alias finds itself by this note. */
+    apr_table_setn(r->notes, AUTHN_PROVIDER_NAME_NOTE, entry->name);
+    status = entry->provider->check_password(r, user, password);
+    apr_table_unset(r->notes, AUTHN_PROVIDER_NAME_NOTE);
+    return status;
+}
+
+static authn_status ask_list(request_rec *r, const apr_array_header_t *list,
+                             const char *user, const char *password)
+{
+    authn_status status = AUTH_USER_NOT_FOUND;
+    int i;
+
+    for (i = 0; i < list->nelts && status == AUTH_USER_NOT_FOUND; i++) {
+        status = ask_provider(r, &APR_ARRAY_IDX(list, i, named_provider_t),
+                              user, password);
+    }
+    return status;
+}
+
+token_password_t token_provider_check(request_rec *r,
+                                      const apr_array_header_t *list,
+                                      const char *user,
+                                      const char *password)
+{
+    char *before = r->user;
+    authn_status status;
+
+    if (!list || !*user || strlen(password) > TOKEN_PASSWORD_MAX) {
+        return TOKEN_PASSWORD_WRONG;
+    }
+    /* Providers may replace it, as mod_authnz_ldap does. */
+    r->user = apr_pstrdup(r->pool, user);
+    status = ask_list(r, list, user, password);
+    if (status == AUTH_GRANTED) {
+        return TOKEN_PASSWORD_RIGHT;
+    }
+    r->user = before;
+    if (status == AUTH_DENIED) {
+        return TOKEN_PASSWORD_WRONG;
+    }
+    if (status == AUTH_USER_NOT_FOUND) {
+        apr_password_validate(password, DUMMY_HASH);
+        return TOKEN_PASSWORD_WRONG;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "no authn provider could check a password: see the lines "
+                  "before; the client is told to come back");
+    return TOKEN_PASSWORD_UNAVAILABLE;
+}

@@ -1,0 +1,34 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* httpd's own authentication providers (file, dbd, ldap, an alias...),
+ * asked for a name and a password as mod_auth_basic asks them. */
+#ifndef TOKEN_PROVIDER_H
+#define TOKEN_PROVIDER_H
+
+#include "httpd.h"
+#include "apr_tables.h"
+
+/* Bytes of the longest password that is given to a hash. */
+#define TOKEN_PASSWORD_MAX 1024
+
+/* Appends a provider to *list, which is made from pool when it is NULL.
+ * NULL when that went well, else what is wrong with the name. */
+const char *token_provider_add(apr_array_header_t **list, const char *name,
+                               apr_pool_t *pool);
+
+typedef enum {
+    TOKEN_PASSWORD_WRONG = 0,   /* also: no such user, too long, no list */
+    TOKEN_PASSWORD_RIGHT,
+    TOKEN_PASSWORD_UNAVAILABLE  /* a provider could not tell */
+} token_password_t;
+
+/* Asks one after the other until one knows the user.  Only for RIGHT is
+ * r->user set: the name, or what the provider made of it.  A user nobody
+ * knows costs a password hash as well. */
+token_password_t token_provider_check(request_rec *r,
+                                      const apr_array_header_t *list,
+                                      const char *user,
+                                      const char *password);
+
+#endif

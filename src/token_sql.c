@@ -1,0 +1,281 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides what the native table looks like in each database, and runs the
+ * statements on a connection that others opened and will close.  Retrying,
+ * and what a failure means, is theirs.  Times go to and fro as seconds. */
+#include <string.h>
+
+#include "apr_strings.h"
+
+#include "token_sql.h"
+#include "token_text.h"
+
+/* apr_dbd takes "%s" for a parameter. */
+#define PG_SECONDS(column) "floor(extract(epoch FROM " column "))::bigint"
+#define PG_RECORD \
+    "SELECT left(digest, 16), username, client, scope, networks, " \
+    PG_SECONDS("created_at") ", " PG_SECONDS("expires_at") ", " \
+    PG_SECONDS("last_used_at") ", " PG_SECONDS("superseded_at") ", " \
+    PG_SECONDS("revoked_at") " FROM auth_token "
+#define LITE_RECORD \
+    "SELECT substr(digest, 1, 16), username, client, scope, networks, " \
+    "created_at, expires_at, last_used_at, superseded_at, revoked_at " \
+    "FROM auth_token "
+#define NEWEST_FIRST "ORDER BY created_at DESC, digest"
+/* An index on digest serves this; a LIKE would need one of its own. */
+#define OF_ID "WHERE digest >= %s AND digest < %s"
+#define INSERT \
+    "INSERT INTO auth_token (digest, username, client, scope, family, " \
+    "created_at, expires_at) VALUES "
+
+enum {
+    COLUMN_ID, COLUMN_USERNAME, COLUMN_CLIENT, COLUMN_SCOPE,
+    COLUMN_NETWORKS, COLUMN_CREATED, COLUMN_EXPIRES, COLUMN_LAST_USED,
+    COLUMN_SUPERSEDED, COLUMN_REVOKED, COLUMNS
+};
+
+/* conf/schema/native-pgsql.sql says the same, with comments. */
+static const char *const pgsql_schema[] = {
+    "CREATE TABLE IF NOT EXISTS auth_token (\n"
+    "    digest char(64) COLLATE \"C\" PRIMARY KEY,\n"
+    "    username text NOT NULL,\n"
+    "    client text NOT NULL DEFAULT '',\n"
+    "    scope text NOT NULL DEFAULT '',\n"
+    "    networks text NOT NULL DEFAULT '',\n"
+    "    family char(16) NOT NULL,\n"
+    "    created_at timestamptz NOT NULL,\n"
+    "    expires_at timestamptz NOT NULL,\n"
+    "    last_used_at timestamptz,\n"
+    "    superseded_at timestamptz,\n"
+    "    revoked_at timestamptz,\n"
+    "    idle_timeout integer\n"
+    ")",
+    "CREATE INDEX IF NOT EXISTS auth_token_username "
+    "ON auth_token (username)",
+    "CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family)",
+    "CREATE INDEX IF NOT EXISTS auth_token_expires_at "
+    "ON auth_token (expires_at)",
+    "CREATE INDEX IF NOT EXISTS auth_token_revoked_at "
+    "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
+    NULL
+};
+
+/* conf/schema/native-sqlite3.sql says the same, with comments. */
+static const char *const sqlite3_schema[] = {
+    "CREATE TABLE IF NOT EXISTS auth_token (\n"
+    "    digest text PRIMARY KEY NOT NULL,\n"
+    "    username text NOT NULL,\n"
+    "    client text NOT NULL DEFAULT '',\n"
+    "    scope text NOT NULL DEFAULT '',\n"
+    "    networks text NOT NULL DEFAULT '',\n"
+    "    family text NOT NULL,\n"
+    "    created_at integer NOT NULL,\n"
+    "    expires_at integer NOT NULL,\n"
+    "    last_used_at integer,\n"
+    "    superseded_at integer,\n"
+    "    revoked_at integer,\n"
+    "    idle_timeout integer\n"
+    ")",
+    "CREATE INDEX IF NOT EXISTS auth_token_username "
+    "ON auth_token (username)",
+    "CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family)",
+    "CREATE INDEX IF NOT EXISTS auth_token_expires_at "
+    "ON auth_token (expires_at)",
+    "CREATE INDEX IF NOT EXISTS auth_token_revoked_at "
+    "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
+    NULL
+};
+
+static const token_sql_dialect_t dialects[] = {
+    { "pgsql", 0, pgsql_schema, {
+        "SELECT to_regclass('auth_token') WHERE "
+            "to_regclass('auth_token') IS NOT NULL",
+        PG_RECORD "WHERE digest = %s",
+        INSERT "(%s, %s, %s, %s, %s, to_timestamp(%s), to_timestamp(%s)) "
+            "ON CONFLICT (digest) DO NOTHING",
+        PG_RECORD NEWEST_FIRST,
+        PG_RECORD "WHERE username = %s " NEWEST_FIRST,
+        PG_RECORD OF_ID,
+        "UPDATE auth_token SET revoked_at = to_timestamp(%s) "
+            OF_ID " AND revoked_at IS NULL",
+        "UPDATE auth_token SET revoked_at = to_timestamp(%s) "
+            "WHERE username = %s AND revoked_at IS NULL"
+    } },
+    { "sqlite3", 1, sqlite3_schema, {
+        "SELECT name FROM sqlite_master WHERE type = 'table' "
+            "AND name = 'auth_token'",
+        LITE_RECORD "WHERE digest = %s",
+        /* The driver binds text; CAST keeps the column an integer. */
+        INSERT "(%s, %s, %s, %s, %s, CAST(%s AS INTEGER), "
+            "CAST(%s AS INTEGER)) ON CONFLICT (digest) DO NOTHING",
+        LITE_RECORD NEWEST_FIRST,
+        LITE_RECORD "WHERE username = %s " NEWEST_FIRST,
+        LITE_RECORD OF_ID,
+        "UPDATE auth_token SET revoked_at = CAST(%s AS INTEGER) "
+            OF_ID " AND revoked_at IS NULL",
+        "UPDATE auth_token SET revoked_at = CAST(%s AS INTEGER) "
+            "WHERE username = %s AND revoked_at IS NULL"
+    } }
+};
+
+const token_sql_dialect_t *token_sql_dialect(const char *driver)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++) {
+        if (strcmp(dialects[i].driver, driver) == 0) {
+            return &dialects[i];
+        }
+    }
+    return NULL;
+}
+
+int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name,
+                      int again)
+{
+    const char *text = sql->dialect->statement[name];
+    apr_dbd_prepared_t *statement = NULL;
+    const char *label = NULL;
+    int rc;
+
+    if (!again && apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING)) {
+        return 0;
+    }
+    if (sql->dialect->named) {
+        apr_ssize_t len = APR_HASH_KEY_STRING;
+
+        /* The text's hash, so that versions of us can share a server. */
+        label = apr_psprintf(sql->pool, "authn_token_%08x",
+                             apr_hashfunc_default(text, &len));
+    }
+    rc = apr_dbd_prepare(sql->driver, sql->pool, sql->handle, text, label,
+                         &statement);
+    apr_hash_set(sql->prepared, text, APR_HASH_KEY_STRING,
+                 rc == 0 ? statement : NULL);
+    return rc;
+}
+
+static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
+                                         token_sql_name_t name, int *rc)
+{
+    *rc = token_sql_prepare(sql, name, 0);
+    return *rc ? NULL
+               : apr_hash_get(sql->prepared, sql->dialect->statement[name],
+                              APR_HASH_KEY_STRING);
+}
+
+/* A copy: the driver's own is gone with the last row. */
+static const char *copy_column(const token_sql_t *sql, apr_dbd_row_t *row,
+                               int column, apr_pool_t *pool)
+{
+    const char *text = NULL;
+
+    /* get_entry would answer "" for NULL on PostgreSQL. */
+    if (apr_dbd_datum_get(sql->driver, row, column, APR_DBD_TYPE_STRING,
+                          &text) != APR_SUCCESS || !text) {
+        return "";
+    }
+    return apr_pstrdup(pool, text);
+}
+
+static void read_record(token_record_t *record, const token_sql_t *sql,
+                        apr_dbd_row_t *row, int columns, apr_pool_t *pool)
+{
+    const char *column[COLUMNS];
+    int i;
+
+    for (i = 0; i < COLUMNS; i++) {
+        column[i] = i < columns ? copy_column(sql, row, i, pool) : "";
+    }
+    record->id = column[COLUMN_ID];
+    record->username = column[COLUMN_USERNAME];
+    record->client = column[COLUMN_CLIENT];
+    record->scope = column[COLUMN_SCOPE];
+    record->networks = column[COLUMN_NETWORKS];
+    record->created_at = apr_atoi64(column[COLUMN_CREATED]);
+    record->expires_at = apr_atoi64(column[COLUMN_EXPIRES]);
+    record->last_used_at = apr_atoi64(column[COLUMN_LAST_USED]);
+    record->superseded_at = apr_atoi64(column[COLUMN_SUPERSEDED]);
+    record->revoked_at = apr_atoi64(column[COLUMN_REVOKED]);
+}
+
+int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
+                     const char **args, token_sql_each_t *each, void *baton,
+                     apr_pool_t *pool)
+{
+    int rc;
+    apr_dbd_prepared_t *statement = get_statement(sql, name, &rc);
+    apr_dbd_results_t *results = NULL;
+    apr_dbd_row_t *row = NULL;
+    int columns;
+
+    if (!statement) {
+        return rc;
+    }
+    /* Random access: PostgreSQL's other way reports an error as no rows,
+     * and sleeps 100 ms where there are none. */
+    rc = apr_dbd_pselect(sql->driver, pool, sql->handle, &results, statement,
+                         1, 0, args);
+    if (rc) {
+        return rc;
+    }
+    columns = apr_dbd_num_cols(sql->driver, results);
+    /* To the end, which frees the results. */
+    while (apr_dbd_get_row(sql->driver, pool, results, &row, -1) == 0) {
+        token_record_t record;
+
+        read_record(&record, sql, row, columns, pool);
+        each(baton, &record);
+    }
+    return 0;
+}
+
+int token_sql_change(const token_sql_t *sql, token_sql_name_t name,
+                     const char **args, int *rows, apr_pool_t *pool)
+{
+    int rc;
+    apr_dbd_prepared_t *statement = get_statement(sql, name, &rc);
+
+    *rows = 0;
+    return statement ? apr_dbd_pquery(sql->driver, pool, sql->handle, rows,
+                                      statement, 0, args)
+                     : rc;
+}
+
+int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
+                    const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
+                    apr_pool_t *pool)
+{
+    const char *args[7];
+
+    args[0] = digest;
+    args[1] = record->username;
+    args[2] = record->client;
+    args[3] = record->scope;
+    args[4] = record->id;       /* a family begins with its first token */
+    args[5] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->created_at);
+    args[6] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->expires_at);
+    return token_sql_change(sql, TOKEN_SQL_ISSUE, args, rows, pool);
+}
+
+int token_sql_create(const token_sql_t *sql)
+{
+    const char *const *ddl;
+    int rows;
+
+    if (strcmp(sql->dialect->driver, "sqlite3") == 0) {
+        /* Readers and the writer then pass each other.  It is kept in the
+         * file; that it answers a row is an error to apr_dbd, not to us. */
+        apr_dbd_query(sql->driver, sql->handle, &rows,
+                      "PRAGMA journal_mode=WAL");
+    }
+    for (ddl = sql->dialect->schema; *ddl; ddl++) {
+        int rc = apr_dbd_query(sql->driver, sql->handle, &rows, *ddl);
+
+        if (rc) {
+            return rc;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,82 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The statements of the native table for each apr_dbd driver, and the one
+ * way they are run.  Shared by the module and by httoken, which differ in
+ * where their connections come from. */
+#ifndef TOKEN_SQL_H
+#define TOKEN_SQL_H
+
+#include "apr_dbd.h"
+#include "apr_hash.h"
+#include "apr_pools.h"
+
+#include "token_crypt.h"
+#include "token_record.h"
+
+typedef enum {
+    TOKEN_SQL_EXISTS = 0,   /* ()                a row: the table is there */
+    TOKEN_SQL_VALIDATE,     /* (digest)          one record or none */
+    TOKEN_SQL_ISSUE,        /* see token_sql_issue */
+    TOKEN_SQL_LIST,         /* ()                records, newest first */
+    TOKEN_SQL_LIST_USER,    /* (username)        likewise, of one user */
+    TOKEN_SQL_SHOW,         /* (id, id + "g")    one record or none */
+    TOKEN_SQL_REVOKE,       /* (now, id, id + "g") */
+    TOKEN_SQL_REVOKE_USER,  /* (now, username) */
+    TOKEN_SQL_STATEMENTS
+} token_sql_name_t;
+
+/* What differs between databases. */
+typedef struct token_sql_dialect_t {
+    const char *driver;             /* apr_dbd's name of it */
+    int named;                      /* 0: prepared without a label, so that
+                                     * the server keeps no state of ours */
+    const char *const *schema;      /* DDL, ended by NULL; may be repeated */
+    const char *statement[TOKEN_SQL_STATEMENTS];
+} token_sql_dialect_t;
+
+/* NULL: no statements for that driver. */
+const token_sql_dialect_t *token_sql_dialect(const char *driver);
+
+/* A connection somebody owns, for as long as he owns it.  prepared maps
+ * statement texts to apr_dbd_prepared_t of this connection, and lives with
+ * the statements in pool. */
+typedef struct token_sql_t {
+    const token_sql_dialect_t *dialect;
+    const apr_dbd_driver_t *driver;
+    apr_dbd_t *handle;
+    apr_hash_t *prepared;
+    apr_pool_t *pool;
+} token_sql_t;
+
+/* All results of these calls are apr_dbd's: 0 is good, anything else a
+ * code of the driver to be read with apr_dbd_error(), no apr_status_t. */
+
+/* Prepares a statement unless it is already; with again, afresh (SQLite
+ * loses them when the schema changes). */
+int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name,
+                      int again);
+
+/* Called with one record after the other; its strings are in the pool that
+ * the query was given. */
+typedef void token_sql_each_t(void *baton, const token_record_t *record);
+
+/* Runs a statement that answers records, prepared if need be. */
+int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
+                     const char **args, token_sql_each_t *each, void *baton,
+                     apr_pool_t *pool);
+
+/* Runs a statement that changes rows; *rows is how many. */
+int token_sql_change(const token_sql_t *sql, token_sql_name_t name,
+                     const char **args, int *rows, apr_pool_t *pool);
+
+/* Inserts a record under its digest.  Repeating it changes nothing: *rows
+ * is then 0. */
+int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
+                    const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
+                    apr_pool_t *pool);
+
+/* Makes the native table where it is missing. */
+int token_sql_create(const token_sql_t *sql);
+
+#endif

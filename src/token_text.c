@@ -1,0 +1,233 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides what is well-formed: a native token, UTF-8, a scope word, a
+ * length of time.  Everything here works on bytes it does not own and
+ * allocates nothing.  Whether a token is good is not decided here. */
+#include <string.h>
+#include <zlib.h>
+
+#include "apr_time.h"
+#include "apr_strings.h"
+
+#include "token_text.h"
+
+/* 9999-12-31T23:59:59Z */
+#define LAST_SECOND APR_INT64_C(253402300799)
+
+static const char base62[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+static int is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int is_base62(char c)
+{
+    return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+int token_text_is_prefix(const char *prefix)
+{
+    apr_size_t len = 0;
+
+    while (prefix[len]) {
+        if (!is_base62(prefix[len]) || len == TOKEN_PREFIX_MAX) {
+            return 0;
+        }
+        len++;
+    }
+    return len > 0;
+}
+
+static void write_check(char out[TOKEN_CHECK_LEN],
+                        const char random[TOKEN_RANDOM_LEN])
+{
+    /* 62^6 is larger than 2^32, so six digits always hold it. */
+    unsigned long crc = crc32(0L, (const Bytef *)random, TOKEN_RANDOM_LEN);
+    int i;
+
+    for (i = TOKEN_CHECK_LEN - 1; i >= 0; i--) {
+        out[i] = base62[crc % 62];
+        crc /= 62;
+    }
+}
+
+void token_text_compose(char out[TOKEN_TEXT_MAX + 1], const char *prefix,
+                        const char random[TOKEN_RANDOM_LEN])
+{
+    apr_size_t len = strlen(prefix);
+
+    memcpy(out, prefix, len);
+    out[len++] = '_';
+    memcpy(out + len, random, TOKEN_RANDOM_LEN);
+    write_check(out + len + TOKEN_RANDOM_LEN, random);
+    out[len + TOKEN_RANDOM_LEN + TOKEN_CHECK_LEN] = '\0';
+}
+
+int token_text_is_native(const char *text, apr_size_t len,
+                         const char *prefix)
+{
+    apr_size_t plen = strlen(prefix);
+    const char *random = text + plen + 1;
+    char check[TOKEN_CHECK_LEN];
+    int i;
+
+    if (len != plen + 1 + TOKEN_RANDOM_LEN + TOKEN_CHECK_LEN
+        || memcmp(text, prefix, plen) != 0 || text[plen] != '_') {
+        return 0;
+    }
+    for (i = 0; i < TOKEN_RANDOM_LEN; i++) {
+        if (!is_base62(random[i])) {
+            return 0;
+        }
+    }
+    /* A checksum is no secret: an ordinary comparison will do. */
+    write_check(check, random);
+    return memcmp(random + TOKEN_RANDOM_LEN, check, TOKEN_CHECK_LEN) == 0;
+}
+
+/* The length of the sequence a lead byte opens, and the bounds of the byte
+ * behind it (RFC 3629 section 4); 0 when it opens none. */
+static int lead_byte(unsigned char c, unsigned char *low,
+                     unsigned char *high)
+{
+    *low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    *high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+    if (c < 0x80) {
+        return 1;
+    }
+    if (c >= 0xC2 && c <= 0xDF) {
+        return 2;
+    }
+    if (c >= 0xE0 && c <= 0xEF) {
+        return 3;
+    }
+    return c >= 0xF0 && c <= 0xF4 ? 4 : 0;
+}
+
+int token_text_is_utf8(const char *text, apr_size_t len)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    apr_size_t i = 0;
+
+    while (i < len) {
+        unsigned char low, high;
+        int n = lead_byte(s[i], &low, &high);
+        int k;
+
+        if (n == 0 || (apr_size_t)n > len - i) {
+            return 0;
+        }
+        for (k = 1; k < n; k++) {
+            if (s[i + k] < low || s[i + k] > high) {
+                return 0;
+            }
+            low = 0x80;
+            high = 0xBF;
+        }
+        i += n;
+    }
+    return 1;
+}
+
+int token_text_is_printable(const char *text, apr_size_t len)
+{
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        unsigned char c = text[i];
+
+        if (c < 0x20 || c == 0x7F) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int token_text_is_scope(const char *word)
+{
+    const char *c;
+
+    for (c = word; *c; c++) {
+        if (*c <= 0x20 || *c >= 0x7F || *c == '"' || *c == '\\') {
+            return 0;
+        }
+    }
+    return c > word;
+}
+
+int token_text_is_id(const char *id)
+{
+    return strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16;
+}
+
+/* Digits, at most TOKEN_SECONDS_MAX; the cursor moves past them. */
+static int read_digits(apr_int64_t *number, const char **cursor)
+{
+    const char *c = *cursor;
+    apr_int64_t n = 0;
+
+    if (!is_digit(*c)) {
+        return 0;
+    }
+    for (; is_digit(*c); c++) {
+        n = n * 10 + (*c - '0');
+        if (n > TOKEN_SECONDS_MAX) {
+            return 0;
+        }
+    }
+    *number = n;
+    *cursor = c;
+    return 1;
+}
+
+int token_text_number(apr_int64_t *number, const char *text)
+{
+    apr_int64_t n;
+
+    if (!read_digits(&n, &text) || *text) {
+        return 0;
+    }
+    *number = n;
+    return 1;
+}
+
+int token_text_seconds(apr_int64_t *seconds, const char *text)
+{
+    static const struct {
+        const char *name;
+        int seconds;
+    } units[] = {
+        { "", 1 }, { "s", 1 }, { "min", 60 }, { "h", 3600 }, { "d", 86400 }
+    };
+    apr_int64_t n;
+    apr_size_t i;
+
+    if (!read_digits(&n, &text)) {
+        return 0;
+    }
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(text, units[i].name) == 0) {
+            if (n > TOKEN_SECONDS_MAX / units[i].seconds) {
+                return 0;
+            }
+            *seconds = n * units[i].seconds;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void token_text_date(char out[TOKEN_DATE_SIZE], apr_int64_t seconds)
+{
+    apr_time_exp_t t;
+
+    /* Years have four digits: what is before 1970 or past 9999 is clipped. */
+    seconds = seconds < 0 ? 0 : seconds > LAST_SECOND ? LAST_SECOND : seconds;
+    apr_time_exp_gmt(&t, apr_time_from_sec(seconds));
+    apr_snprintf(out, TOKEN_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ",
+                 t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
+                 t.tm_min, t.tm_sec);
+}
