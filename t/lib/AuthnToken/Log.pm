@@ -1,0 +1,194 @@
+# Copyright (C) 2026 the mod_authn_token authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# The logs of one site: reading lines, and the judgement at the end of a
+# test.  A line of level warn or worse that the test has not announced, a
+# child that died, a sanitizer's report, or a secret in a log is a problem.
+# Lines that httpd itself writes in a healthy life are named here, exactly.
+package AuthnToken::Log;
+
+use strict;
+use warnings;
+
+use AuthnToken::Process qw(poll);
+use Digest::SHA qw(sha256_hex);
+use MIME::Base64 qw(encode_base64);
+
+# A head such as "[Tue Nov 24 13:53:04.468468 2026] [core:warn] [pid 1:tid 1]".
+my $head = qr/^\[[^\]]{20,40}\] \[([\w-]*):(\w+)\] \[pid \d+/;
+my %bad = map { $_ => 1 } qw(emerg alert crit error warn);
+
+# Harmless lines of level warn or worse: head, then the text.
+my @harmless = (
+    # A child slow to leave at a stop gets a second signal; no harm done.
+    qr/\[core:warn\] .* AH00045: child process \d+ still did not exit, /,
+    # What the tests' own certificates and short configurations lack.
+    qr/\[ssl:warn\] .* AH01873: Init: Session Cache is not configured/,
+    qr/\[ssl:warn\] .* AH01906: .* server certificate is a CA certificate/,
+    qr/\[ssl:warn\] .* AH01909: .* server certificate does NOT include an ID/,
+    qr/\[http2:warn\] .* AH10034: The mpm module \(prefork\.c\) is not /,
+);
+
+# The places where httpd itself writes request headers, seen on 2.4.71 with
+# trace8 everywhere: http at TRACE4, one header a line, and http2.
+my @header_dump = (
+    qr/\[http:trace4\] \[pid [^\]]+\] http_request\.c\(\d+\): \[[^\]]+\]   /,
+    qr/\[http2:trace2\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .* add_header: /,
+    qr/\[http2:trace4\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .*\):   [\w-]+: /,
+);
+
+# new(dir => logs, sanitizer => dir of reports)
+sub new {
+    my ($class, %arg) = @_;
+    return bless { error => "$arg{dir}/error_log",
+        access => "$arg{dir}/access_log", output => "$arg{dir}/output",
+        reports => $arg{sanitizer}, mark => 0, expected => [],
+        secrets => {} }, $class;
+}
+
+# lines($which, $pattern): the lines of 'error', 'access' or 'output' that
+# match; of the error log, those after the mark.
+sub lines {
+    my ($self, $which, $pattern) = @_;
+    my $text = AuthnToken::Process::slurp($self->{$which});
+
+    $text = substr $text, $self->{mark} if $which eq 'error';
+    my @lines = split /\n/, $text;
+    return defined $pattern ? grep { $_ =~ $pattern } @lines : @lines;
+}
+
+# wait_for($which, $pattern, $seconds): the same, patient: lines may be late.
+sub wait_for {
+    my ($self, $which, $pattern, $seconds) = @_;
+    my @lines;
+    poll(sub { @lines = $self->lines($which, $pattern) }, $seconds // 5);
+    return @lines;
+}
+
+# set_mark: lines written until now are no longer seen by lines(); the
+# judgement at the end sees all.
+sub set_mark {
+    my ($self) = @_;
+    $self->{mark} = -s $self->{error} || 0;
+    return;
+}
+
+# expect($pattern, $optional): announces a line; one that must come, or may.
+sub expect {
+    my ($self, $pattern, $optional) = @_;
+    push @{ $self->{expected} }, { pattern => $pattern, seen => $optional };
+    return;
+}
+
+# secret($label, $text): must not be in a log: not as it is, not with %XX,
+# not in base64, not as its whole SHA-256.
+sub secret {
+    my ($self, $label, $text) = @_;
+    my $secrets = $self->{secrets};
+    (my $url = $text) =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge;
+
+    return if length $text < 4;
+    $secrets->{$text} = $label;
+    $secrets->{$url} //= "$label (URL-encoded)";
+    $secrets->{ encode_base64($text, '') } = "$label (base64)";
+    $secrets->{ sha256_hex($text) } = "$label (its whole digest)";
+    return;
+}
+
+# find_secrets($text): labels of the secrets it has.
+sub find_secrets {
+    my ($self, $text) = @_;
+    my %found;
+
+    for my $secret (keys %{ $self->{secrets} }) {
+        $found{ $self->{secrets}{$secret} } = 1 if index($text, $secret) >= 0;
+    }
+    return sort keys %found;
+}
+
+# problems: everything found wrong, as sentences; an empty list is good.
+sub problems {
+    my ($self) = @_;
+    local $self->{mark} = 0;
+    return ($self->unannounced, $self->missing, $self->crashes,
+        $self->reports, $self->leaks);
+}
+
+sub unannounced {
+    my ($self) = @_;
+    my @found;
+
+    for my $line ($self->lines('error')) {
+        my ($module, $level) = $line =~ $head;
+        my $known = 0;
+        next if defined $level && !$bad{$level};
+        for my $expected (@{ $self->{expected} }) {
+            next if $line !~ $expected->{pattern};
+            $known = $expected->{seen} = 1;
+        }
+        next if $known || grep { $line =~ $_ } @harmless;
+        push @found, (defined $level ? 'unannounced' : 'stray')
+            . " line in the error log: $line";
+    }
+    return @found;
+}
+
+sub missing {
+    my ($self) = @_;
+    my @found;
+
+    for my $expected (grep { !$_->{seen} } @{ $self->{expected} }) {
+        # Announced, but of a level that needs no announcement.
+        next if $self->lines('error', $expected->{pattern});
+        push @found, "announced line did not come: $expected->{pattern}";
+    }
+    return @found;
+}
+
+sub crashes {
+    my ($self) = @_;
+    return map { "a child crashed: $_" }
+        grep { !$self->is_expected($_) }
+        $self->lines('error', qr/ exit signal /);
+}
+
+sub is_expected {
+    my ($self, $line) = @_;
+    return scalar grep { $line =~ $_->{pattern} } @{ $self->{expected} };
+}
+
+sub reports {
+    my ($self) = @_;
+    my $sign = qr/runtime error:|ERROR: \w+Sanitizer/;
+    my @found = map { "sanitizer: $_" }
+        $self->lines('error', $sign), $self->lines('output', $sign);
+
+    return @found if !$self->{reports};
+    for my $file (glob "$self->{reports}/*") {
+        push @found, 'sanitizer report:', map { "  $_" }
+            split /\n/, AuthnToken::Process::slurp($file);
+    }
+    return @found;
+}
+
+sub leaks {
+    my ($self) = @_;
+    my @found;
+
+    return if !%{ $self->{secrets} };
+    # One pattern for all: the logs are long, the secrets many.
+    my $any = join '|', map { quotemeta }
+        sort { length $b <=> length $a } keys %{ $self->{secrets} };
+    for my $which (qw(error access output)) {
+        for my $line ($self->lines($which, qr/$any/)) {
+            next if $which eq 'error' && grep { $line =~ $_ } @header_dump;
+            my @labels = $self->find_secrets($line);
+            # The report itself must not print the secret again.
+            $line =~ s/($any)/'*' x 8/ge;
+            push @found, "secret in the $which log (@labels): $line";
+        }
+    }
+    return @found;
+}
+
+1;
