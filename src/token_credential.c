@@ -99,7 +99,13 @@ int token_credential_basic(const char **user, const char **password,
 
     *user = NULL;
     *password = NULL;
-    /* Without the relaxed flag any byte outside of the alphabet fails. */
+    /* What apr_pdecode_base64 takes without the relaxed flag: missing
+     * padding, and the URL's alphabet (RFC 4648 section 5). */
+    if (credential->len % 4 != 0
+        || memchr(credential->text, '-', credential->len)
+        || memchr(credential->text, '_', credential->len)) {
+        return 0;
+    }
     pair = (char *)apr_pdecode_base64(pool, credential->text,
                                       credential->len, 0, &len);
     if (!pair || !token_text_is_utf8(pair, len)

@@ -96,8 +96,9 @@ static void set_json(token_field_t *field, json_t *value, apr_pool_t *pool)
         break;
     case JSON_INTEGER:
         field->state = TOKEN_FIELD_TEXT;
-        field->text = apr_psprintf(pool, "%" JSON_INTEGER_FORMAT,
-                                   json_integer_value(value));
+        /* APR's formatter does not know jansson's "%lld". */
+        field->text = apr_psprintf(pool, "%" APR_INT64_T_FMT,
+                                   (apr_int64_t)json_integer_value(value));
         break;
     case JSON_REAL:
         field->state = TOKEN_FIELD_TEXT;
@@ -174,12 +175,12 @@ static const char *decode_part(char *part, apr_size_t *len)
     }
     switch (apr_unescape_url(part, part, *len, NULL, NULL, 1, &size)) {
     case APR_SUCCESS:
+    case APR_BADCH:
+        /* BADCH: with %00 in it, which is the field's fault, not the form's */
         break;
     case APR_NOTFOUND:
         /* nothing was escaped: the text is as it stands */
         return token_text_is_utf8(part, *len) ? NULL : bad_utf8;
-    case APR_BADCH:
-        return "it has a NUL byte";
     default:
         return "a % without two hex digits";
     }
@@ -205,7 +206,8 @@ static const char *read_pair(token_form_t *form, char *pair, apr_size_t len)
     if (wrong) {
         return wrong;
     }
-    field = find_field(form, pair);
+    /* "username%00x" is another name than username. */
+    field = strlen(pair) == name_len ? find_field(form, pair) : NULL;
     if (field) {
         set_text(field, value, value_len);
     }
@@ -236,7 +238,8 @@ static const char *read_urlencoded(token_form_t *form, char *body,
 /* --- multipart/form-data --- */
 
 /* Copies a parameter's value, quoted or not, to out, and moves the cursor
- * past it.  0 when a quote is not closed. */
+ * past it and blanks.  0 when a quote is not closed, or when something
+ * else than the next parameter follows. */
 static int copy_value(char *out, const char **cursor)
 {
     const char *c = *cursor;
@@ -258,8 +261,9 @@ static int copy_value(char *out, const char **cursor)
         c++;
     }
     *out = '\0';
-    *cursor = c + strspn(c, " \t");
-    return 1;
+    c += strspn(c, " \t");
+    *cursor = c;
+    return *c == ';' || !*c;
 }
 
 /* The value of a parameter in a header's value, e.g. boundary; NULL when

@@ -106,7 +106,8 @@ static const token_sql_dialect_t dialects[] = {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
             "AND name = 'auth_token'",
         LITE_RECORD "WHERE digest = %s",
-        /* The driver binds text; CAST keeps the column an integer. */
+        /* The driver binds text; the column would make an integer of it,
+         * but a table made by hand might not. */
         INSERT "(%s, %s, %s, %s, %s, CAST(%s AS INTEGER), "
             "CAST(%s AS INTEGER)) ON CONFLICT (digest) DO NOTHING",
         LITE_RECORD NEWEST_FIRST,

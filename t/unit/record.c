@@ -1,0 +1,124 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* When a token is good, to the second, and why it is not. */
+#include "tap.h"
+#include "token_record.h"
+
+#define NOW APR_INT64_C(1798041600)
+
+static const token_record_t good = {
+    "0123456789abcdef", "alice", "git", "", "", NOW - 10, NOW + 1, 0, 0, 0
+};
+
+static void check(tap_t *tap, const token_record_t *record, apr_int64_t now,
+                  token_reason_t wanted, const char *name)
+{
+    token_reason_t reason = (token_reason_t)99;
+    token_verdict_t verdict = token_record_judge(&reason, record, now);
+
+    tap_ok(tap, reason == wanted
+                && verdict == (wanted == TOKEN_REASON_NONE ? TOKEN_GRANTED
+                                                           : TOKEN_DENIED),
+           "%s", name);
+}
+
+static void test_expiry(tap_t *tap)
+{
+    check(tap, &good, NOW, TOKEN_REASON_NONE,
+          "in its last second a token is good");
+    check(tap, &good, NOW + 1, TOKEN_REASON_EXPIRED,
+          "in the second it expires it is expired");
+    check(tap, &good, NOW + 2, TOKEN_REASON_EXPIRED,
+          "and it stays expired");
+    check(tap, &good, 0, TOKEN_REASON_NONE,
+          "a clock before its creation makes it no worse");
+    check(tap, &good, APR_INT64_MAX, TOKEN_REASON_EXPIRED,
+          "it is expired at the end of time");
+}
+
+static void test_faults(tap_t *tap)
+{
+    token_record_t record = good;
+
+    check(tap, NULL, NOW, TOKEN_REASON_UNKNOWN, "no record is unknown");
+    record.revoked_at = NOW - 5;
+    check(tap, &record, NOW, TOKEN_REASON_REVOKED,
+          "a revoked token is revoked");
+    record.revoked_at = NOW + 5;
+    check(tap, &record, NOW, TOKEN_REASON_REVOKED,
+          "so is one revoked by a clock ahead of ours");
+    record.superseded_at = NOW - 5;
+    check(tap, &record, NOW + 9, TOKEN_REASON_REVOKED,
+          "revoked comes before reuse and expired");
+    record.revoked_at = 0;
+    check(tap, &record, NOW, TOKEN_REASON_REUSE,
+          "the use of a superseded token is reuse");
+    check(tap, &record, NOW + 9, TOKEN_REASON_REUSE,
+          "reuse comes before expired");
+    record.superseded_at = 0;
+    record.networks = "192.0.2.0/24";
+    check(tap, &record, NOW, TOKEN_REASON_NETWORK,
+          "a token bound to networks is refused");
+    check(tap, &record, NOW + 1, TOKEN_REASON_EXPIRED,
+          "expired comes before network");
+    record = good;
+    record.expires_at = 0;
+    check(tap, &record, NOW, TOKEN_REASON_EXPIRED,
+          "a token without an end is expired, not eternal");
+}
+
+static void test_end(tap_t *tap)
+{
+    tap_ok(tap, token_record_end(NOW, 100, 0) == NOW + 100,
+           "a token lives its lifetime when nothing is asked for");
+    tap_ok(tap, token_record_end(NOW, 100, 1) == NOW + 1,
+           "less may be asked for");
+    tap_ok(tap, token_record_end(NOW, 100, 99) == NOW + 99,
+           "a second less may be asked for");
+    tap_ok(tap, token_record_end(NOW, 100, 100) == NOW + 100,
+           "exactly its lifetime may be asked for");
+    tap_ok(tap, token_record_end(NOW, 100, 101) == NOW + 100,
+           "more than its lifetime is never had");
+    tap_ok(tap, token_record_end(NOW, 100, APR_INT64_MAX) == NOW + 100,
+           "not even for the largest number");
+    tap_ok(tap, token_record_end(NOW, 100, -1) == NOW + 100,
+           "a negative number asks for nothing");
+}
+
+static void test_names(tap_t *tap)
+{
+    static const struct {
+        token_reason_t reason;
+        const char *name;
+    } cases[] = {
+        { TOKEN_REASON_NONE, "none" },
+        { TOKEN_REASON_MALFORMED, "malformed" },
+        { TOKEN_REASON_UNKNOWN, "unknown" },
+        { TOKEN_REASON_EXPIRED, "expired" },
+        { TOKEN_REASON_REVOKED, "revoked" },
+        { TOKEN_REASON_REUSE, "reuse" },
+        { TOKEN_REASON_NETWORK, "network" },
+        { TOKEN_REASON_PASSWORD, "password" },
+        { (token_reason_t)99, "none" }
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tap_is(tap, token_reason_name(cases[i].reason), cases[i].name,
+               "reason %d is called %s", (int)cases[i].reason,
+               cases[i].name);
+    }
+    tap_ok(tap, TOKEN_DENIED == 0, "a verdict nobody set is a refusal");
+}
+
+int main(void)
+{
+    tap_t tap = { 0, 0 };
+
+    test_expiry(&tap);
+    test_faults(&tap);
+    test_end(&tap);
+    test_names(&tap);
+    return tap_end(&tap);
+}

@@ -1,0 +1,384 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The statements of the native table on a real SQLite file.  PostgreSQL's
+ * are run by t/httoken and t/http. */
+#include <stdlib.h>
+
+#include "apr_file_io.h"
+#include "apr_general.h"
+#include "apr_strings.h"
+#include "apr_tables.h"
+
+#include "tap.h"
+#include "token_sql.h"
+
+#define DIGEST(first) \
+    first "4567890123456789012345678901234567890123456789012345678901234"
+#define NOW APR_INT64_C(1798041600)
+
+static const char digest_a[] = DIGEST("aaa");
+static const char digest_b[] = DIGEST("bbb");
+static const char digest_c[] = DIGEST("ccc");
+
+typedef struct {
+    tap_t tap;
+    apr_pool_t *pool;
+    const char *path;
+    token_sql_t sql;
+} test_t;
+
+static int open_sql(test_t *test, token_sql_t *sql)
+{
+    const char *error = NULL;
+
+    sql->dialect = token_sql_dialect("sqlite3");
+    sql->prepared = apr_hash_make(test->pool);
+    sql->pool = test->pool;
+    return apr_dbd_get_driver(test->pool, "sqlite3", &sql->driver)
+           == APR_SUCCESS
+        && apr_dbd_open_ex(sql->driver, test->pool, test->path, &sql->handle,
+                           &error) == APR_SUCCESS;
+}
+
+/* What no statement of ours does. */
+static int do_sql(const token_sql_t *sql, const char *text)
+{
+    int rows;
+
+    return apr_dbd_query(sql->driver, sql->handle, &rows, text);
+}
+
+static void keep_record(void *baton, const token_record_t *record)
+{
+    APR_ARRAY_PUSH((apr_array_header_t *)baton, token_record_t) = *record;
+}
+
+static apr_array_header_t *select_all(test_t *test, token_sql_name_t name,
+                                      const char *first, const char *second)
+{
+    apr_array_header_t *records =
+        apr_array_make(test->pool, 4, sizeof(token_record_t));
+    const char *args[2];
+    int rc;
+
+    args[0] = first;
+    args[1] = second;
+    rc = token_sql_select(&test->sql, name, args, keep_record, records,
+                          test->pool);
+    if (rc) {
+        printf("# statement %d: %s\n", name,
+               apr_dbd_error(test->sql.driver, test->sql.handle, rc));
+        return NULL;
+    }
+    return records;
+}
+
+/* The ids' first letters in the order they came; "error" when it failed. */
+static const char *get_letters(test_t *test, token_sql_name_t name,
+                               const char *first, const char *second)
+{
+    apr_array_header_t *records = select_all(test, name, first, second);
+    char *letters;
+    int i;
+
+    if (!records) {
+        return "error";
+    }
+    letters = apr_pcalloc(test->pool, records->nelts + 1);
+    for (i = 0; i < records->nelts; i++) {
+        letters[i] = APR_ARRAY_IDX(records, i, token_record_t).id[0];
+    }
+    return letters;
+}
+
+/* When the schema changes, apr_dbd's SQLite refuses a statement that was
+ * prepared before, and sometimes again the one prepared right after. */
+static const char *get_letters_again(test_t *test, token_sql_name_t name,
+                                     const char *first)
+{
+    const char *letters = "error";
+    int attempt;
+
+    for (attempt = 0; attempt < 3 && !strcmp(letters, "error"); attempt++) {
+        token_sql_prepare(&test->sql, name, attempt > 0);
+        letters = get_letters(test, name, first, NULL);
+    }
+    return letters;
+}
+
+static token_record_t get_record(test_t *test, const char *digest)
+{
+    apr_array_header_t *records = select_all(test, TOKEN_SQL_VALIDATE,
+                                             digest, NULL);
+    token_record_t none;
+
+    memset(&none, 0, sizeof(none));
+    none.id = none.username = none.client = none.scope = none.networks = "?";
+    return records && records->nelts == 1
+        ? APR_ARRAY_IDX(records, 0, token_record_t) : none;
+}
+
+static int issue(test_t *test, const char *digest, const char *user,
+                 apr_int64_t created, int *rows)
+{
+    token_record_t record;
+
+    memset(&record, 0, sizeof(record));
+    record.id = apr_pstrmemdup(test->pool, digest, TOKEN_ID_LEN);
+    record.username = user;
+    record.client = "git";
+    record.scope = "read write";
+    record.networks = "";
+    record.created_at = created;
+    record.expires_at = created + 100;
+    return token_sql_issue(&test->sql, &record, digest, rows, test->pool);
+}
+
+static void test_dialects(test_t *test)
+{
+    static const char *const known[] = { "pgsql", "sqlite3" };
+    int i, name;
+
+    for (i = 0; i < 2; i++) {
+        const token_sql_dialect_t *dialect = token_sql_dialect(known[i]);
+        int given = 0;
+
+        for (name = 0; dialect && name < TOKEN_SQL_STATEMENTS; name++) {
+            given += dialect->statement[name] != NULL;
+        }
+        tap_ok(&test->tap, given == TOKEN_SQL_STATEMENTS,
+               "%s has every statement", known[i]);
+    }
+    tap_ok(&test->tap, !token_sql_dialect("mysql")
+                       && !token_sql_dialect(""),
+           "other drivers have none");
+}
+
+static void test_create(test_t *test)
+{
+    tap_is(&test->tap, get_letters(test, TOKEN_SQL_EXISTS, NULL, NULL), "",
+           "the table is not there before it is made");
+    tap_ok(&test->tap, !select_all(test, TOKEN_SQL_LIST, NULL, NULL),
+           "reading it before is an error, not an empty answer");
+    tap_ok(&test->tap, token_sql_create(&test->sql) == 0,
+           "the table is made");
+    tap_is(&test->tap, get_letters_again(test, TOKEN_SQL_EXISTS, NULL), "a",
+           "it is there then");
+    tap_ok(&test->tap, token_sql_create(&test->sql) == 0,
+           "making it again is no error");
+    tap_is(&test->tap, get_letters(test, TOKEN_SQL_LIST, NULL, NULL), "",
+           "a new table is empty");
+}
+
+static void test_issue(test_t *test)
+{
+    int rows = 9;
+    int rc = issue(test, digest_a, "alice", NOW, &rows);
+
+    tap_ok(&test->tap, rc == 0 && rows == 1, "a token is issued: one row");
+    rc = issue(test, digest_a, "mallory", NOW + 50, &rows);
+    tap_ok(&test->tap, rc == 0 && rows == 0,
+           "issuing it again changes no row");
+    tap_is(&test->tap, get_record(test, digest_a).username, "alice",
+           "it still is the first one's");
+    issue(test, digest_b, "bob'; DROP TABLE auth_token; --", NOW + 1, &rows);
+    tap_is(&test->tap, get_record(test, digest_b).username,
+           "bob'; DROP TABLE auth_token; --",
+           "a name is a value, whatever is in it");
+    tap_ok(&test->tap, issue(test, digest_c, "alice", NOW + 1, &rows) == 0,
+           "a user may have two tokens");
+}
+
+static void test_validate(test_t *test)
+{
+    token_record_t record = get_record(test, digest_a);
+
+    tap_is(&test->tap, record.id, "aaa4567890123456",
+           "the id is the digest's beginning");
+    tap_is(&test->tap, record.client, "git", "the client is kept");
+    tap_is(&test->tap, record.scope, "read write", "the scope is kept");
+    tap_is(&test->tap, record.networks, "", "networks are empty");
+    tap_ok(&test->tap, record.created_at == NOW, "its creation is kept");
+    tap_ok(&test->tap, record.expires_at == NOW + 100, "its end is kept");
+    tap_ok(&test->tap, record.last_used_at == 0 && record.superseded_at == 0
+                       && record.revoked_at == 0,
+           "what is NULL is a moment that has not come");
+    tap_is(&test->tap,
+           get_letters(test, TOKEN_SQL_VALIDATE, DIGEST("fff"), NULL), "",
+           "an unknown digest is no row");
+    tap_is(&test->tap,
+           get_letters(test, TOKEN_SQL_VALIDATE, "aaa4567890123456", NULL),
+           "", "a digest's beginning is no row");
+    tap_is(&test->tap, get_letters(test, TOKEN_SQL_VALIDATE, "", NULL), "",
+           "nothing is no row");
+    do_sql(&test->sql, "UPDATE auth_token SET last_used_at = 7, "
+           "superseded_at = 8 WHERE username = 'alice'");
+    record = get_record(test, digest_a);
+    tap_ok(&test->tap, record.last_used_at == 7 && record.superseded_at == 8,
+           "moments that have come are read");
+    do_sql(&test->sql, "UPDATE auth_token SET last_used_at = NULL, "
+           "superseded_at = NULL");
+}
+
+static void test_list(test_t *test)
+{
+    tap_is(&test->tap, get_letters(test, TOKEN_SQL_LIST, NULL, NULL), "bca",
+           "a list is newest first, equals by digest");
+    tap_is(&test->tap,
+           get_letters(test, TOKEN_SQL_LIST_USER, "alice", NULL), "ca",
+           "a user's list is his own");
+    tap_is(&test->tap,
+           get_letters(test, TOKEN_SQL_LIST_USER, "Alice", NULL), "",
+           "users are case-sensitive");
+    tap_is(&test->tap, get_letters(test, TOKEN_SQL_LIST_USER, "%", NULL),
+           "", "there is no wildcard");
+    tap_is(&test->tap,
+           get_letters(test, TOKEN_SQL_SHOW, "bbb4567890123456",
+                       "bbb4567890123456g"), "b",
+           "an id shows its token");
+    tap_is(&test->tap,
+           get_letters(test, TOKEN_SQL_SHOW, "bbb4567890123455",
+                       "bbb4567890123455g"), "",
+           "another id shows none");
+}
+
+static void test_revoke(test_t *test)
+{
+    const char *args[3] = { "1798041650", "aaa4567890123456",
+                            "aaa4567890123456g" };
+    const char *user[2] = { "1798041660", "alice" };
+    int rows = 9;
+    int rc = token_sql_change(&test->sql, TOKEN_SQL_REVOKE, args, &rows,
+                              test->pool);
+
+    tap_ok(&test->tap, rc == 0 && rows == 1, "a token is revoked: one row");
+    tap_ok(&test->tap, get_record(test, digest_a).revoked_at == NOW + 50
+                       && get_record(test, digest_c).revoked_at == 0,
+           "then it is revoked, and no other");
+    args[0] = "1798041699";
+    rc = token_sql_change(&test->sql, TOKEN_SQL_REVOKE, args, &rows,
+                          test->pool);
+    tap_ok(&test->tap, rc == 0 && rows == 0
+                       && get_record(test, digest_a).revoked_at == NOW + 50,
+           "revoking it again changes no row, nor the moment");
+    rc = token_sql_change(&test->sql, TOKEN_SQL_REVOKE_USER, user, &rows,
+                          test->pool);
+    tap_ok(&test->tap, rc == 0 && rows == 1,
+           "revoking a user's tokens changes those that are not");
+    tap_ok(&test->tap, get_record(test, digest_c).revoked_at == NOW + 60
+                       && get_record(test, digest_b).revoked_at == 0,
+           "and none of another user");
+    args[1] = "0000000000000000";
+    args[2] = "0000000000000000g";
+    rc = token_sql_change(&test->sql, TOKEN_SQL_REVOKE, args, &rows,
+                          test->pool);
+    tap_ok(&test->tap, rc == 0 && rows == 0, "an unknown id is no row");
+}
+
+/* Text in an integer column would make comparisons lie. */
+static void test_types(test_t *test)
+{
+    int rc = do_sql(&test->sql,
+                    "CREATE TABLE wrong AS SELECT 1 FROM auth_token WHERE "
+                    "typeof(created_at) <> 'integer' OR "
+                    "typeof(expires_at) <> 'integer' OR "
+                    "typeof(revoked_at) NOT IN ('integer', 'null')");
+    int rows = -1;
+
+    tap_ok(&test->tap, rc == 0
+                       && apr_dbd_query(test->sql.driver, test->sql.handle,
+                                        &rows, "DELETE FROM wrong") == 0
+                       && rows == 0,
+           "moments are integers in the table");
+}
+
+static void test_schema_change(test_t *test)
+{
+    token_sql_t other;
+
+    tap_ok(&test->tap, open_sql(test, &other)
+                       && do_sql(&other, "ALTER TABLE auth_token ADD COLUMN "
+                                         "note text") == 0
+                       && do_sql(&other, "CREATE INDEX auth_token_client ON "
+                                         "auth_token (client)") == 0,
+           "another connection changes the schema");
+    tap_is(&test->tap, get_letters_again(test, TOKEN_SQL_VALIDATE, digest_b),
+           "b", "prepared again, a statement answers within three attempts");
+    tap_is(&test->tap, get_letters(test, TOKEN_SQL_VALIDATE, digest_b, NULL),
+           "b", "and goes on to answer");
+    apr_dbd_close(other.driver, other.handle);
+}
+
+static void test_prepare(test_t *test)
+{
+    const char *text = test->sql.dialect->statement[TOKEN_SQL_SHOW];
+    void *first = apr_hash_get(test->sql.prepared, text,
+                               APR_HASH_KEY_STRING);
+
+    tap_ok(&test->tap, first
+                       && token_sql_prepare(&test->sql, TOKEN_SQL_SHOW, 0)
+                          == 0
+                       && apr_hash_get(test->sql.prepared, text,
+                                       APR_HASH_KEY_STRING) == first,
+           "a statement is prepared once");
+    tap_ok(&test->tap, token_sql_prepare(&test->sql, TOKEN_SQL_SHOW, 1) == 0
+                       && apr_hash_get(test->sql.prepared, text,
+                                       APR_HASH_KEY_STRING) != first,
+           "and afresh when asked for");
+    do_sql(&test->sql, "DROP TABLE auth_token");
+    tap_ok(&test->tap, token_sql_prepare(&test->sql, TOKEN_SQL_SHOW, 1) != 0
+                       && !apr_hash_get(test->sql.prepared, text,
+                                        APR_HASH_KEY_STRING),
+           "one that cannot be prepared is not kept");
+    tap_ok(&test->tap, !select_all(test, TOKEN_SQL_VALIDATE, digest_b, NULL),
+           "without the table an answer is an error, not unknown");
+}
+
+static const char *make_file(apr_pool_t *pool)
+{
+    const char *dir = NULL;
+    char *path;
+    apr_file_t *file;
+
+    apr_temp_dir_get(&dir, pool);
+    path = apr_pstrcat(pool, dir, "/authn_token_unit_XXXXXX", NULL);
+    if (apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE
+                                         | APR_EXCL, pool) != APR_SUCCESS) {
+        return NULL;
+    }
+    apr_file_close(file);
+    return path;
+}
+
+int main(void)
+{
+    test_t test;
+
+    memset(&test, 0, sizeof(test));
+    apr_initialize();
+    atexit(apr_terminate);
+    apr_pool_create(&test.pool, NULL);
+    apr_dbd_init(test.pool);
+    test.path = make_file(test.pool);
+    if (!test.path || !open_sql(&test, &test.sql)) {
+        printf("Bail out! no SQLite file could be opened\n");
+        return 1;
+    }
+    test_dialects(&test);
+    test_create(&test);
+    test_issue(&test);
+    test_validate(&test);
+    test_list(&test);
+    test_revoke(&test);
+    test_types(&test);
+    test_schema_change(&test);
+    test_prepare(&test);
+    apr_dbd_close(test.sql.driver, test.sql.handle);
+    apr_file_remove(test.path, test.pool);
+    apr_file_remove(apr_pstrcat(test.pool, test.path, "-wal", NULL),
+                    test.pool);
+    apr_file_remove(apr_pstrcat(test.pool, test.path, "-shm", NULL),
+                    test.pool);
+    return tap_end(&test.tap);
+}
