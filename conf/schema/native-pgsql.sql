@@ -1,0 +1,66 @@
+-- Copyright (C) 2026 the mod_authn_token authors
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- The native table of mod_authn_token for PostgreSQL 9.5 and later.
+-- "httoken init" does the same; t/unit/schema.t compares the two.  It may be
+-- run again at any time and changes nothing that is there.
+--
+-- httpd's role needs SELECT, INSERT and UPDATE on it, nothing else:
+--     GRANT SELECT, INSERT, UPDATE ON auth_token TO httpd_role;
+
+-- One row is one token that was issued.  The token itself is in no column.
+CREATE TABLE IF NOT EXISTS auth_token (
+    -- SHA-256 of the token in lower-case hex.  Its first 16 digits are the
+    -- token's public id, in lists, logs and AUTHENTICATE_TOKEN_ID.  COLLATE
+    -- "C" lets the key's index find a token by its id.
+    digest char(64) COLLATE "C" PRIMARY KEY,
+
+    -- Whose token it is: REMOTE_USER of requests that carry it.
+    username text NOT NULL,
+
+    -- Which of the user's programs it was given to, as the login said; ''
+    -- when it said nothing.
+    client text NOT NULL DEFAULT '',
+
+    -- What it may be used for: words separated by one blank, or ''.
+    scope text NOT NULL DEFAULT '',
+
+    -- Reserved: where it may be used from.  Anything but '' refuses it.
+    networks text NOT NULL DEFAULT '',
+
+    -- The id of the first token in the chain of rotations that this one
+    -- belongs to; its own id when it came from a login or "httoken create".
+    family char(16) NOT NULL,
+
+    -- When it was issued; written once.
+    created_at timestamptz NOT NULL,
+
+    -- The first moment at which it is no longer good; written once.
+    expires_at timestamptz NOT NULL,
+
+    -- When a request last carried it; NULL: never, or not written yet.
+    last_used_at timestamptz,
+
+    -- When another token took its place by rotation; NULL: it did not.
+    superseded_at timestamptz,
+
+    -- When it was revoked, by its user, an administrator or the module; NULL:
+    -- it is not.  Never goes back to NULL.
+    revoked_at timestamptz,
+
+    -- Seconds without use after which it ends before expires_at; NULL: none.
+    idle_timeout integer
+);
+
+-- A user's tokens: lists, and revoking all of them.
+CREATE INDEX IF NOT EXISTS auth_token_username ON auth_token (username);
+
+-- Revoking a family.
+CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family);
+
+-- Throwing away what ended long ago.
+CREATE INDEX IF NOT EXISTS auth_token_expires_at ON auth_token (expires_at);
+
+-- What was revoked lately: few rows of many.
+CREATE INDEX IF NOT EXISTS auth_token_revoked_at ON auth_token (revoked_at)
+    WHERE revoked_at IS NOT NULL;

@@ -1,0 +1,68 @@
+-- Copyright (C) 2026 the mod_authn_token authors
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- The native table of mod_authn_token for SQLite 3.24 and later.  httpd and
+-- "httoken init" make it by themselves; t/unit/schema.t compares the two.
+-- It may be run again at any time and changes nothing that is there.  They
+-- also set "PRAGMA journal_mode=WAL", which the file keeps, so that reading
+-- and writing pass each other.
+--
+-- Moments are whole seconds since 1970-01-01 UTC.  To read them:
+--     SELECT substr(digest, 1, 16) AS id, username, client,
+--         datetime(expires_at, 'unixepoch') FROM auth_token;
+
+-- One row is one token that was issued.  The token itself is in no column.
+CREATE TABLE IF NOT EXISTS auth_token (
+    -- SHA-256 of the token in lower-case hex.  Its first 16 digits are the
+    -- token's public id, in lists, logs and AUTHENTICATE_TOKEN_ID.
+    digest text PRIMARY KEY NOT NULL,
+
+    -- Whose token it is: REMOTE_USER of requests that carry it.
+    username text NOT NULL,
+
+    -- Which of the user's programs it was given to, as the login said; ''
+    -- when it said nothing.
+    client text NOT NULL DEFAULT '',
+
+    -- What it may be used for: words separated by one blank, or ''.
+    scope text NOT NULL DEFAULT '',
+
+    -- Reserved: where it may be used from.  Anything but '' refuses it.
+    networks text NOT NULL DEFAULT '',
+
+    -- The id of the first token in the chain of rotations that this one
+    -- belongs to; its own id when it came from a login or "httoken create".
+    family text NOT NULL,
+
+    -- When it was issued; written once.
+    created_at integer NOT NULL,
+
+    -- The first second at which it is no longer good; written once.
+    expires_at integer NOT NULL,
+
+    -- When a request last carried it; NULL: never, or not written yet.
+    last_used_at integer,
+
+    -- When another token took its place by rotation; NULL: it did not.
+    superseded_at integer,
+
+    -- When it was revoked, by its user, an administrator or the module; NULL:
+    -- it is not.  Never goes back to NULL.
+    revoked_at integer,
+
+    -- Seconds without use after which it ends before expires_at; NULL: none.
+    idle_timeout integer
+);
+
+-- A user's tokens: lists, and revoking all of them.
+CREATE INDEX IF NOT EXISTS auth_token_username ON auth_token (username);
+
+-- Revoking a family.
+CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family);
+
+-- Throwing away what ended long ago.
+CREATE INDEX IF NOT EXISTS auth_token_expires_at ON auth_token (expires_at);
+
+-- What was revoked lately: few rows of many.
+CREATE INDEX IF NOT EXISTS auth_token_revoked_at ON auth_token (revoked_at)
+    WHERE revoked_at IS NOT NULL;
