@@ -386,7 +386,7 @@ int token_auth_fixups(request_rec *r)
         export_reason(r, memo->refused);
     }
     if ((memo && memo->hidden)
-        || (r->user && !token_conf_forward(token_conf_dir(r))
+        || (!token_conf_forward(token_conf_dir(r))
             && (memo || is_ours(r)))) {
         hide_header(r, token_memo_get(r));
     }
@@ -401,13 +401,13 @@ static authn_status check_password(request_rec *r, const char *user,
     const token_memo_t *memo;
 
     (void)user;
+    token_http_vary(r);
     /* Not ours to judge; and an alias of ours cannot mint tokens. */
     if ((r->handler && strcmp(r->handler, "token-login") == 0)
         || !token_text_is_native(password, strlen(password),
                                  token_conf_prefix(r->server))) {
         return AUTH_USER_NOT_FOUND;
     }
-    token_http_vary(r);
     memo = judge_token(r, password, strlen(password));
     if (memo->verdict == TOKEN_UNAVAILABLE) {
         return AUTH_GENERAL_ERROR;

@@ -152,6 +152,7 @@ static const char *read_json(token_form_t *form, const char *body,
         wrong = apr_psprintf(pool, "Invalid data. Expected a dictionary, "
                              "but got %s.", name_json_type(root));
     }
+    form->is_other = wrong != NULL;
     for (i = 0; !wrong && i < TOKEN_FIELDS; i++) {
         json_t *value = json_object_get(root, field_names[i]);
 

@@ -34,6 +34,7 @@ typedef struct token_field_t {
 
 typedef struct token_form_t {
     token_field_t field[TOKEN_FIELDS];
+    int is_other;               /* good JSON, but no object */
 } token_form_t;
 
 typedef enum {

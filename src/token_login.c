@@ -48,11 +48,11 @@ static int answer_detail(request_rec *r, int status, const char *detail)
                              json_pack("{s:s}", "detail", detail));
 }
 
-static int answer_not_logged_in(request_rec *r)
+static int answer_non_field(request_rec *r, const char *wrong)
 {
     return token_http_answer(r, HTTP_BAD_REQUEST,
                              json_pack("{s:[s]}", "non_field_errors",
-                                       DETAIL_LOGIN));
+                                       wrong));
 }
 
 static int answer_down(request_rec *r)
@@ -204,7 +204,8 @@ static const char *read_scope(request_rec *r, token_field_t *field,
     return NULL;
 }
 
-static const char *read_expires_in(token_field_t *field, ask_t *ask)
+static const char *read_expires_in(request_rec *r, token_field_t *field,
+                                   ask_t *ask)
 {
     const char *wrong = check_field(field, 0);
 
@@ -214,7 +215,9 @@ static const char *read_expires_in(token_field_t *field, ask_t *ask)
     }
     if (!token_text_number(&ask->expires_in, field->text)
         || ask->expires_in < 1) {
-        return "A number of seconds of at least 1 is required.";
+        return apr_psprintf(r->pool, "A number of seconds from 1 to %"
+                            APR_INT64_T_FMT " is required.",
+                            TOKEN_SECONDS_MAX);
     }
     return NULL;
 }
@@ -249,7 +252,7 @@ static json_t *read_fields(request_rec *r, token_form_t *form, ask_t *ask)
     add_error(errors, TOKEN_FIELD_SCOPE,
               read_scope(r, &field[TOKEN_FIELD_SCOPE], ask));
     add_error(errors, TOKEN_FIELD_EXPIRES_IN,
-              read_expires_in(&field[TOKEN_FIELD_EXPIRES_IN], ask));
+              read_expires_in(r, &field[TOKEN_FIELD_EXPIRES_IN], ask));
     if (json_object_size(errors) == 0) {
         json_decref(errors);
         return NULL;
@@ -327,7 +330,7 @@ static int log_in(request_rec *r, const ask_t *ask)
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "login of user %s refused: wrong name or password",
                   ap_escape_logitem(r->pool, ask->username));
-    return answer_not_logged_in(r);
+    return answer_non_field(r, DETAIL_LOGIN);
 }
 
 static int answer_form(request_rec *r, char *body, apr_size_t len)
@@ -342,7 +345,8 @@ static int answer_form(request_rec *r, char *body, apr_size_t len)
     memset(&form, 0, sizeof(form));
     wrong = len ? token_form_read(&form, body, len, type, r->pool) : NULL;
     if (wrong) {
-        return answer_detail(r, HTTP_BAD_REQUEST, wrong);
+        return form.is_other ? answer_non_field(r, wrong)
+                             : answer_detail(r, HTTP_BAD_REQUEST, wrong);
     }
     errors = read_fields(r, &form, &ask);
     status = errors ? token_http_answer(r, HTTP_BAD_REQUEST, errors)

@@ -155,7 +155,7 @@ apr_status_t token_store_connected(apr_pool_t *pool, dbd_cfg_t *cfg,
     if (!bind_sql(&sql, dbd)) {
         if (!apr_atomic_xchg32(&told, 1)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cfg->server,
-                         "DBDDriver %s: tokens can be kept with pgsql and "
+                         "DBDriver %s: tokens can be kept with pgsql and "
                          "sqlite3 only", cfg->name);
         }
         return APR_SUCCESS;
@@ -254,14 +254,14 @@ static int run(request_rec *r, work_fn *work, void *baton)
     dbd = dbd_open(r->pool, r->server);
     if (!dbd) {
         note_down(r, "no connection, see mod_dbd's lines before; are "
-                  "DBDDriver and DBDParams right for this host");
+                  "DBDriver and DBDParams right for this host");
         return 0;
     }
     if (bind_sql(&sql, dbd)) {
         done = run_attempts(r, &sql, work, baton);
     }
     else {
-        note_down(r, "no statements for this DBDDriver");
+        note_down(r, "no statements for this DBDriver");
     }
     dbd_close(r->server, dbd);
     return done;
