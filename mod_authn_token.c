@@ -9,6 +9,14 @@
 #include "http_request.h"
 #include "ap_provider.h"
 #include "mod_auth.h"
+#include "apr_version.h"
+
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 47)
+#error "mod_authn_token needs httpd 2.4.13 or later (ap_hook_force_authn)"
+#endif
+#if !APR_VERSION_AT_LEAST(1, 7, 0)
+#error "mod_authn_token needs APR 1.7 or later (apr_pdecode_base64)"
+#endif
 
 #include "token_auth.h"
 #include "token_conf.h"
