@@ -48,8 +48,7 @@ static const char *get_header(request_rec *r)
 
 static void log_verdict(request_rec *r, const token_memo_t *memo)
 {
-    const char *owner = memo->record.username
-        ? ap_escape_logitem(r->pool, memo->record.username) : "-";
+    const char *owner = memo->record.username ? memo->record.username : "-";
 
     if (memo->verdict == TOKEN_GRANTED) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
@@ -213,7 +212,7 @@ static int answer_password(request_rec *r, const char *user,
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "user %s refused: wrong name or password",
-                  ap_escape_logitem(r->pool, user));
+                  token_conf_log_name(r, user));
     return refuse_for(r, TOKEN_REASON_PASSWORD, DETAIL_PASSWORD);
 }
 

@@ -197,6 +197,18 @@ static const char *set_lifetime(cmd_parms *cmd, void *dconf,
     return refuse_htaccess(cmd);
 }
 
+static int has_scope(const apr_array_header_t *scope, const char *word)
+{
+    int i;
+
+    for (i = 0; i < scope->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(scope, i, const char *), word) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static const char *add_scope(cmd_parms *cmd, void *dconf, const char *arg)
 {
     token_dir_conf_t *conf = dconf;
@@ -210,7 +222,8 @@ static const char *add_scope(cmd_parms *cmd, void *dconf, const char *arg)
         conf->scope = apr_array_make(cmd->pool, 4, sizeof(const char *));
     }
     /* "none" alone takes back what an outer section allows. */
-    if (apr_cstr_casecmp(arg, "none") != 0) {
+    if (apr_cstr_casecmp(arg, "none") != 0
+        && !has_scope(conf->scope, arg)) {
         APR_ARRAY_PUSH(conf->scope, const char *) = arg;
     }
     return refuse_htaccess(cmd);
@@ -277,7 +290,8 @@ static void see_directive(seen_t *seen, const ap_directive_t *d,
         seen->driver = d;
     }
     else if (apr_cstr_casecmp(d->directive, "AuthType") == 0
-             || apr_cstr_casecmp(d->directive, "AuthBasicProvider") == 0) {
+             || apr_cstr_casecmp(d->directive, "AuthBasicProvider") == 0
+             || apr_cstr_casecmp(d->directive, "<AuthnProviderAlias") == 0) {
         use = has_word(d->args, "token", pool);
     }
     if (use && !seen->use) {
@@ -401,6 +415,13 @@ const char *token_conf_prefix(const server_rec *s)
         s->module_config, &authn_token_module);
 
     return conf->prefix ? conf->prefix : DEFAULT_TOKEN_PREFIX;
+}
+
+const char *token_conf_log_name(const request_rec *r, const char *name)
+{
+    return token_text_is_native(name, strlen(name),
+                                token_conf_prefix(r->server))
+        ? "(a token in place of a name)" : name;
 }
 
 int token_conf_is_login(request_rec *r)

@@ -63,6 +63,10 @@ const char *token_conf_scope(const token_dir_conf_t *conf,
 
 const char *token_conf_prefix(const server_rec *s);
 
+/* What a log line may say of a name somebody sent: the name, unless it is a
+ * token in the wrong place. */
+const char *token_conf_log_name(const request_rec *r, const char *name);
+
 /* 1 when SetHandler makes token-login this request's handler; good as soon
  * as r->per_dir_config is. */
 int token_conf_is_login(request_rec *r);

@@ -233,79 +233,94 @@ int token_http_read_body(request_rec *r, char **body, apr_size_t *len,
     return status;
 }
 
-/* 1 when a media range of Accept is one that JSON falls under, and its
- * weight is not zero. */
-static int matches_json(const char *range, apr_size_t len)
+/* How closely a media range names JSON: 0 not at all, 3 by its name. */
+static int match_json(const char *range, apr_size_t len)
 {
     static const char *const ranges[] = {
         "*/*", "application/*", "application/json"
     };
-    apr_size_t type_len = strcspn(range, "; \t,");
-    const char *q;
-    unsigned i;
+    int i;
 
-    for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        if (strlen(ranges[i]) == type_len
-            && apr_cstr_casecmpn(range, ranges[i], type_len) == 0) {
-            break;
+    for (i = 2; i >= 0; i--) {
+        if (strlen(ranges[i]) == len
+            && apr_cstr_casecmpn(range, ranges[i], len) == 0) {
+            return i + 1;
         }
     }
-    if (i == sizeof(ranges) / sizeof(ranges[0])) {
-        return 0;
-    }
-    for (q = range + type_len; q + 2 < range + len; q++) {
-        if (strchr("; \t", q[0]) && (q[1] == 'q' || q[1] == 'Q')
-            && q[2] == '=') {
-            return q[3] != '0'
-                || q + 4 + strspn(q + 4, ".0") < range + len;
+    return 0;
+}
+
+/* 1 when the parameters between say that the weight is zero. */
+static int is_weightless(const char *params, const char *end)
+{
+    while (params < end) {
+        apr_size_t len;
+
+        params += strspn(params, "; \t");
+        len = strcspn(params, "; \t,");
+        if (len > 2 && apr_cstr_casecmpn(params, "q=", 2) == 0) {
+            return params[2] == '0'
+                && strspn(params + 2, "0.") == len - 2;
         }
+        params += len;
     }
-    return 1;
+    return 0;
 }
 
 int token_http_accepts_json(const request_rec *r)
 {
     const char *accept = apr_table_get(r->headers_in, "Accept");
+    int best = 0;
+    int accepted = 0;
 
     if (!accept || !*accept) {
         return 1;
     }
-    while (*accept) {
-        apr_size_t len = strcspn(accept, ",");
+    /* The closest range decides (RFC 9110 section 12.5.1). */
+    while (*(accept += strspn(accept, ", \t"))) {
+        const char *end = accept + strcspn(accept, ",");
+        apr_size_t len = strcspn(accept, "; \t,");
+        int closeness = match_json(accept, len);
 
-        if (matches_json(accept, len)) {
-            return 1;
+        if (closeness > best) {
+            best = closeness;
+            accepted = !is_weightless(accept + len, end);
         }
-        accept += len;
-        accept += strspn(accept, ", \t");
+        accept = end;
     }
-    return 0;
+    return accepted;
 }
 
-int token_http_answer(request_rec *r, int status, json_t *json)
+static void prepare_answer(request_rec *r, int status, apr_size_t len)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    apr_size_t len = text ? strlen(text) : 0;
-
-    if (json && !text) {
-        json_decref(json);
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "no memory for an answer in JSON");
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    json_decref(json);
     r->status = status;
     /* Success or not: RFC 6749 section 5.1. */
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->err_headers_out, "Pragma", "no-cache");
     r->no_cache = 1;
-    if (text) {
-        ap_set_content_type(r, "application/json");
-    }
     ap_set_content_length(r, len);
-    if (text) {
-        ap_rwrite(text, (int)len, r);
-        free(text);
+}
+
+int token_http_answer(request_rec *r, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (!text) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "an answer could not be written as JSON: no memory, "
+                      "or text that is not UTF-8");
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
+    prepare_answer(r, status, strlen(text));
+    ap_set_content_type(r, "application/json");
+    ap_rwrite(text, (int)strlen(text), r);
+    free(text);
+    return OK;
+}
+
+int token_http_answer_empty(request_rec *r, int status)
+{
+    prepare_answer(r, status, 0);
     return OK;
 }

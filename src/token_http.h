@@ -58,8 +58,10 @@ int token_http_read_body(request_rec *r, char **body, apr_size_t *len,
 /* 1 when the Accept header allows application/json (RFC 9110, 12.5.1). */
 int token_http_accepts_json(const request_rec *r);
 
-/* Answers from a handler, never stored by a cache.  Takes the reference of
- * json; NULL: no body.  Returns what the handler should return. */
+/* Answers from a handler, never stored by a cache, and return what the
+ * handler should return.  The first takes the reference of json, and is an
+ * internal error when that is NULL, as json_pack() returns it. */
 int token_http_answer(request_rec *r, int status, json_t *json);
+int token_http_answer_empty(request_rec *r, int status);
 
 #endif

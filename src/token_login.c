@@ -302,8 +302,7 @@ static int issue_token(request_rec *r, const ask_t *ask)
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                   "token %s issued to user %s, client %s", record.id,
-                  ap_escape_logitem(r->pool, record.username),
-                  ap_escape_logitem(r->pool, record.client));
+                  record.username, record.client);
     status = answer_token(r, token, &record);
     token_crypt_wipe(token, sizeof(token));
     return status;
@@ -329,7 +328,7 @@ static int log_in(request_rec *r, const ask_t *ask)
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "login of user %s refused: wrong name or password",
-                  ap_escape_logitem(r->pool, ask->username));
+                  token_conf_log_name(r, ask->username));
     return answer_non_field(r, DETAIL_LOGIN);
 }
 
@@ -365,10 +364,12 @@ static int answer_post(request_rec *r)
     if (token_form_type(type) == TOKEN_FORM_UNSUPPORTED
         && (type || ap_request_has_body(r))) {
         token_http_release_body(r);
+        if (!type || !token_text_is_utf8(type, strlen(type))) {
+            type = "";
+        }
         return answer_detail(r, HTTP_UNSUPPORTED_MEDIA_TYPE,
                              apr_psprintf(r->pool, "Unsupported media type "
-                                          "\"%s\" in request.",
-                                          type ? type : ""));
+                                          "\"%s\" in request.", type));
     }
     status = token_http_read_body(r, &body, &len, BODY_MAX);
     if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) {
@@ -409,14 +410,13 @@ static int check_set_up(request_rec *r)
                       "token-login refused at %s: an .htaccess file applies "
                       "there and might choose who may log in; put SetHandler "
                       "token-login into a <Location>, or AllowOverride None "
-                      "into its <Directory>",
-                      ap_escape_logitem(r->pool, r->uri));
+                      "into its <Directory>", r->uri);
         return HTTP_FORBIDDEN;
     }
     if (!token_conf_dir(r)->login_providers) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "token-login refused at %s: no AuthTokenLoginProvider "
-                      "there", ap_escape_logitem(r->pool, r->uri));
+                      "there", r->uri);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
@@ -442,7 +442,7 @@ int token_login_handler(request_rec *r)
     if (r->method_number == M_OPTIONS) {
         /* A page of another origin asks before it logs in. */
         token_http_release_body(r);
-        return token_http_answer(r, HTTP_OK, NULL);
+        return token_http_answer_empty(r, HTTP_OK);
     }
     if (r->method_number != M_POST) {
         token_http_release_body(r);

@@ -132,15 +132,14 @@ const token_sql_dialect_t *token_sql_dialect(const char *driver)
     return NULL;
 }
 
-int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name,
-                      int again)
+int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
 {
     const char *text = sql->dialect->statement[name];
     apr_dbd_prepared_t *statement = NULL;
     const char *label = NULL;
     int rc;
 
-    if (!again && apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING)) {
+    if (apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING)) {
         return 0;
     }
     if (sql->dialect->named) {
@@ -157,10 +156,20 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name,
     return rc;
 }
 
+void token_sql_forget(const token_sql_t *sql)
+{
+    int i;
+
+    for (i = 0; i < TOKEN_SQL_STATEMENTS; i++) {
+        apr_hash_set(sql->prepared, sql->dialect->statement[i],
+                     APR_HASH_KEY_STRING, NULL);
+    }
+}
+
 static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
                                          token_sql_name_t name, int *rc)
 {
-    *rc = token_sql_prepare(sql, name, 0);
+    *rc = token_sql_prepare(sql, name);
     return *rc ? NULL
                : apr_hash_get(sql->prepared, sql->dialect->statement[name],
                               APR_HASH_KEY_STRING);

@@ -52,10 +52,12 @@ typedef struct token_sql_t {
 /* All results of these calls are apr_dbd's: 0 is good, anything else a
  * code of the driver to be read with apr_dbd_error(), no apr_status_t. */
 
-/* Prepares a statement unless it is already; with again, afresh (SQLite
- * loses them when the schema changes). */
-int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name,
-                      int again);
+/* Prepares a statement unless it is already. */
+int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name);
+
+/* Forgets what was prepared, so that it is prepared afresh when asked for;
+ * statements of others in the same hash stay. */
+void token_sql_forget(const token_sql_t *sql);
 
 /* Called with one record after the other; its strings are in the pool that
  * the query was given. */

@@ -129,6 +129,26 @@ static void make_sqlite_table(const token_sql_t *sql, const dbd_cfg_t *cfg,
     }
 }
 
+/* mod_dbd has prepared the statements of others before it calls us, and
+ * SQLite forgets what was prepared before a table was made, by this child or
+ * by another that came up beside it. */
+static void prepare_others(const token_sql_t *sql, const dbd_cfg_t *cfg,
+                           apr_pool_t *pool)
+{
+    apr_hash_index_t *i;
+
+    for (i = apr_hash_first(pool, cfg->queries); i; i = apr_hash_next(i)) {
+        const char *label = apr_hash_this_key(i);
+        apr_dbd_prepared_t *statement = NULL;
+
+        if (apr_dbd_prepare(sql->driver, sql->pool, sql->handle,
+                            apr_hash_this_val(i), label, &statement) == 0) {
+            apr_hash_set(sql->prepared, label, APR_HASH_KEY_STRING,
+                         statement);
+        }
+    }
+}
+
 static void check_pgsql(const token_sql_t *sql, const dbd_cfg_t *cfg,
                         apr_pool_t *pool)
 {
@@ -162,12 +182,13 @@ apr_status_t token_store_connected(apr_pool_t *pool, dbd_cfg_t *cfg,
     }
     if (is_sqlite(&sql)) {
         make_sqlite_table(&sql, cfg, pool);
+        prepare_others(&sql, cfg, pool);
     }
     else if (!apr_atomic_xchg32(&told, 1)) {
         check_pgsql(&sql, cfg, pool);
     }
-    token_sql_prepare(&sql, TOKEN_SQL_VALIDATE, 0);
-    token_sql_prepare(&sql, TOKEN_SQL_ISSUE, 0);
+    token_sql_prepare(&sql, TOKEN_SQL_VALIDATE);
+    token_sql_prepare(&sql, TOKEN_SQL_ISSUE);
     return APR_SUCCESS;
 }
 
@@ -203,8 +224,7 @@ static int mend(request_rec *r, const token_sql_t *sql, const char *error)
         if (strstr(error, "locked")) {
             return 0;
         }
-        /* Prepared again when they are asked for. */
-        apr_hash_clear(sql->prepared);
+        token_sql_forget(sql);
     }
     return 1;
 }

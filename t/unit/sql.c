@@ -101,7 +101,9 @@ static const char *get_letters_again(test_t *test, token_sql_name_t name,
     int attempt;
 
     for (attempt = 0; attempt < 3 && !strcmp(letters, "error"); attempt++) {
-        token_sql_prepare(&test->sql, name, attempt > 0);
+        if (attempt > 0) {
+            token_sql_forget(&test->sql);
+        }
         letters = get_letters(test, name, first, NULL);
     }
     return letters;
@@ -313,21 +315,29 @@ static void test_schema_change(test_t *test)
 static void test_prepare(test_t *test)
 {
     const char *text = test->sql.dialect->statement[TOKEN_SQL_SHOW];
-    void *first = apr_hash_get(test->sql.prepared, text,
-                               APR_HASH_KEY_STRING);
+    static int foreign;
+    void *first;
 
+    token_sql_prepare(&test->sql, TOKEN_SQL_SHOW);
+    first = apr_hash_get(test->sql.prepared, text, APR_HASH_KEY_STRING);
+    apr_hash_set(test->sql.prepared, "foreign", APR_HASH_KEY_STRING,
+                 &foreign);
     tap_ok(&test->tap, first
-                       && token_sql_prepare(&test->sql, TOKEN_SQL_SHOW, 0)
-                          == 0
+                       && token_sql_prepare(&test->sql, TOKEN_SQL_SHOW) == 0
                        && apr_hash_get(test->sql.prepared, text,
                                        APR_HASH_KEY_STRING) == first,
            "a statement is prepared once");
-    tap_ok(&test->tap, token_sql_prepare(&test->sql, TOKEN_SQL_SHOW, 1) == 0
+    token_sql_forget(&test->sql);
+    tap_ok(&test->tap, token_sql_prepare(&test->sql, TOKEN_SQL_SHOW) == 0
                        && apr_hash_get(test->sql.prepared, text,
                                        APR_HASH_KEY_STRING) != first,
-           "and afresh when asked for");
+           "and afresh when it was forgotten");
+    tap_ok(&test->tap, apr_hash_get(test->sql.prepared, "foreign",
+                                    APR_HASH_KEY_STRING) == &foreign,
+           "forgetting leaves what is another module's");
     do_sql(&test->sql, "DROP TABLE auth_token");
-    tap_ok(&test->tap, token_sql_prepare(&test->sql, TOKEN_SQL_SHOW, 1) != 0
+    token_sql_forget(&test->sql);
+    tap_ok(&test->tap, token_sql_prepare(&test->sql, TOKEN_SQL_SHOW) != 0
                        && !apr_hash_get(test->sql.prepared, text,
                                         APR_HASH_KEY_STRING),
            "one that cannot be prepared is not kept");
