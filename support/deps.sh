@@ -17,7 +17,7 @@ DEMO="$BUILD libaprutil1-dbd-sqlite3 apache2-utils curl"
 NICE="httpie"
 TEST="$DEMO $NICE apache2 libapache2-mod-perl2 libwww-perl sqlite3
     libdbd-sqlite3-perl libaprutil1-dbd-pgsql libdbd-pg-perl postgresql
-    pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
+    libpq-dev pkg-config pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
     python3-pip python3-requests python3-setuptools python3-wheel
     clang clang-tidy shellcheck mandoc"
 

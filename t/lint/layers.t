@@ -16,9 +16,11 @@ use Test::More;
 
 my %FLOOR = (
     (map { $_ => 3 } qw(token_auth token_login token_manage token_authz
-        token_jobs)),
-    (map { $_ => 2 } qw(token_conf token_http token_memo token_provider
-        token_store token_table token_throttle)),
+        token_jobs token_status)),
+    (map { $_ => 2 } qw(token_conf token_tree token_http token_memo
+        token_provider token_lookup token_store token_table token_slot
+        token_throttle token_breaker token_deadline token_stats
+        token_shared)),
     (map { $_ => 1 } qw(token_record token_crypt token_text token_sql
         token_password token_form token_credential)),
 );

@@ -15,36 +15,50 @@ use File::Temp qw(tempdir);
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 
-# The files without httpd in them.
-my @PURE = qw(record crypt text sql password form credential);
+# The files without httpd in them, pure ones and services.
+my @SOURCES = qw(record crypt text sql password form credential
+    slot table breaker deadline throttle stats);
 
-# Runs t/unit/NAME.c and ends with its code.
+# Runs t/unit/NAME.c and ends with its code.  The program may be under TSan
+# instead, which no other sanitizer goes with, or have a source in itself:
+#     run('x', sanitize => 'thread', without => 'table', args => ['few'])
 sub run {
-    my ($name) = @_;
+    my ($name, %opt) = @_;
     chdir $top or die "$top: $!\n";
     my $built = ($ENV{AUTHN_TOKEN_BUILD} // '') . "/unit/$name";
-    my $program = -x $built ? $built : compile($name);
-    my $status = system { $program } $program;
+    my $program = -x $built && !$opt{sanitize} ? $built
+        : compile($name, %opt);
+    my $status = system { $program } $program, @{ $opt{args} // [] };
     exit($status == 0 ? 0 : $status >> 8 || 1);
 }
 
 sub compile {
-    my ($name) = @_;
+    my ($name, %opt) = @_;
     my $program = tempdir(CLEANUP => 1) . "/$name";
+    my $sanitize = $opt{sanitize} // 'address,undefined';
+    my @sources = grep { $_ ne ($opt{without} // '') } @SOURCES;
     my @command = (
         $ENV{CC} // 'gcc', qw(-g -O1 -std=gnu11 -Wall -Wextra -Werror),
-        '-fsanitize=address,undefined',
-        qw(-fno-sanitize-recover=all -Isrc),
+        "-fsanitize=$sanitize",
+        qw(-fno-sanitize-recover=all -pthread -Isrc),
         split(' ', qx(apr-1-config --cppflags --includes)),
         split(' ', qx(apu-1-config --includes)),
+        libpq('-DHAVE_LIBPQ', 'cflags'),
         '-o', $program, "t/unit/$name.c",
-        (grep { -f } map { "src/token_$_.c" } @PURE),
+        (grep { -f } map { "src/token_$_.c" } @sources),
         split(' ', qx(apu-1-config --link-ld --libs)),
         split(' ', qx(apr-1-config --link-ld --libs)),
-        qw(-lcrypto -lz -ljansson),
+        qw(-lcrypto -lz -ljansson), libpq('-lpq', 'libs-only-L'),
     );
     system(@command) == 0 or die "cannot compile t/unit/$name.c\n";
     return $program;
+}
+
+# What libpq needs, where it is installed.
+sub libpq {
+    my ($flag, $asked) = @_;
+    my $said = qx(pkg-config --$asked libpq 2>/dev/null);
+    return $? == 0 ? ($flag, split(' ', $said)) : ();
 }
 
 1;

@@ -1,0 +1,148 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides whether asking a database is worth the while now.  What asking
+ * is, and what a failure is, is token_store's matter. */
+#include <time.h>
+
+#include "apr_portable.h"
+#include "apr_thread_cond.h"
+#include "apr_thread_mutex.h"
+
+#include "token_breaker.h"
+
+/* The first pause after a failure; it doubles up to TOKEN_BREAKER_PAUSE. */
+#define FIRST_PAUSE apr_time_from_msec(125)
+
+struct token_breaker_t {
+    apr_thread_mutex_t *mutex;
+    apr_thread_cond_t *vacancy;
+    int limit;
+    int inside;
+    int open;
+    int probing;                /* while open: somebody is trying it */
+    apr_os_thread_t prober;     /* and who that is */
+    apr_time_t pause;
+    apr_time_t try_at;          /* while open: not before */
+};
+
+/* Microseconds; a clock that is set back would keep the database shut. */
+static apr_time_t get_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return apr_time_from_sec((apr_time_t)now.tv_sec) + now.tv_nsec / 1000;
+}
+
+apr_status_t token_breaker_create(token_breaker_t **breaker,
+                                  apr_pool_t *pool)
+{
+    token_breaker_t *b = apr_pcalloc(pool, sizeof(*b));
+    apr_status_t rv = apr_thread_mutex_create(
+        &b->mutex, APR_THREAD_MUTEX_DEFAULT, pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_cond_create(&b->vacancy, pool);
+    }
+    b->limit = 1;
+    *breaker = rv == APR_SUCCESS ? b : NULL;
+    return rv;
+}
+
+void token_breaker_limit(token_breaker_t *breaker, int limit)
+{
+    apr_thread_mutex_lock(breaker->mutex);
+    breaker->limit = limit > 1 ? limit : 1;
+    apr_thread_cond_broadcast(breaker->vacancy);
+    apr_thread_mutex_unlock(breaker->mutex);
+}
+
+/* With the mutex held: 1 when the way in is free. */
+static int may_enter(const token_breaker_t *b, apr_time_t now)
+{
+    if (b->open) {
+        return !b->probing && now >= b->try_at;
+    }
+    return b->inside < b->limit;
+}
+
+int token_breaker_enter(token_breaker_t *breaker)
+{
+    apr_time_t now = get_now();
+    apr_time_t end = now + TOKEN_BREAKER_WAIT;
+    int entered;
+
+    apr_thread_mutex_lock(breaker->mutex);
+    /* Only a vacancy is waited for, not a database. */
+    while (!breaker->open && breaker->inside >= breaker->limit
+           && now < end) {
+        apr_thread_cond_timedwait(breaker->vacancy, breaker->mutex,
+                                  end - now);
+        now = get_now();
+    }
+    entered = may_enter(breaker, now);
+    if (entered) {
+        breaker->inside++;
+        breaker->probing = breaker->open;
+        breaker->prober = apr_os_thread_current();
+    }
+    apr_thread_mutex_unlock(breaker->mutex);
+    return entered;
+}
+
+/* With the mutex held: nobody goes in, until it is time for a probe. */
+static void shut(token_breaker_t *b)
+{
+    b->open = 1;
+    b->probing = 0;
+    b->pause = b->pause ? b->pause * 2 : FIRST_PAUSE;
+    if (b->pause > TOKEN_BREAKER_PAUSE) {
+        b->pause = TOKEN_BREAKER_PAUSE;
+    }
+    b->try_at = get_now() + b->pause;
+    /* Whoever waits for a vacancy need not any more. */
+    apr_thread_cond_broadcast(b->vacancy);
+}
+
+token_breaker_change_t token_breaker_leave(token_breaker_t *breaker,
+                                           int worked)
+{
+    token_breaker_change_t change = TOKEN_BREAKER_SAME;
+    int was_open;
+
+    apr_thread_mutex_lock(breaker->mutex);
+    was_open = breaker->open;
+    breaker->inside--;
+    /* While it is open only the probe tells news: those who went in before
+     * it opened bring what was true then, good or bad. */
+    if (!was_open
+        || (breaker->probing
+            && apr_os_thread_equal(breaker->prober,
+                                   apr_os_thread_current()))) {
+        if (worked) {
+            breaker->open = 0;
+            breaker->probing = 0;
+            breaker->pause = 0;
+        }
+        else {
+            shut(breaker);
+        }
+    }
+    if (was_open != breaker->open) {
+        change = was_open ? TOKEN_BREAKER_CLOSED : TOKEN_BREAKER_OPENED;
+    }
+    apr_thread_cond_signal(breaker->vacancy);
+    apr_thread_mutex_unlock(breaker->mutex);
+    return change;
+}
+
+int token_breaker_is_open(token_breaker_t *breaker)
+{
+    int open;
+
+    apr_thread_mutex_lock(breaker->mutex);
+    open = breaker->open;
+    apr_thread_mutex_unlock(breaker->mutex);
+    return open;
+}

@@ -1,0 +1,43 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Who may go to a database now.  While it does not answer, one thread of a
+ * process tries it from time to time and the others are turned away at
+ * once; while it does, no more threads go in than it has connections. */
+#ifndef TOKEN_BREAKER_H
+#define TOKEN_BREAKER_H
+
+#include "apr_pools.h"
+#include "apr_time.h"
+
+/* How long a thread waits for one of the connections before it is turned
+ * away, and for how long at most nobody tries a database that is down. */
+#define TOKEN_BREAKER_WAIT apr_time_from_msec(50)
+#define TOKEN_BREAKER_PAUSE apr_time_from_msec(1000)
+
+/* One per database and process. */
+typedef struct token_breaker_t token_breaker_t;
+
+apr_status_t token_breaker_create(token_breaker_t **breaker,
+                                  apr_pool_t *pool);
+
+/* How many may be inside at once; 1 until it is known. */
+void token_breaker_limit(token_breaker_t *breaker, int limit);
+
+/* 1: go in, and come back through token_breaker_leave(); 0: stay out. */
+int token_breaker_enter(token_breaker_t *breaker);
+
+typedef enum {
+    TOKEN_BREAKER_SAME = 0,
+    TOKEN_BREAKER_OPENED,       /* this was the first failure */
+    TOKEN_BREAKER_CLOSED        /* this was the first success after it */
+} token_breaker_change_t;
+
+/* By the thread that went in.  worked: whether the database answered. */
+token_breaker_change_t token_breaker_leave(token_breaker_t *breaker,
+                                           int worked);
+
+/* 1 while nobody but a probe goes in. */
+int token_breaker_is_open(token_breaker_t *breaker);
+
+#endif

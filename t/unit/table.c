@@ -1,0 +1,485 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What the table keeps, what it forgets, and that a revocation wins.  One
+ * thread; the storm of many is in table_storm.c. */
+#include "apr_general.h"
+
+#include "table.h"
+#include "tap.h"
+
+static apr_pool_t *pool;
+
+static token_table_t *make_table(apr_uint32_t slots)
+{
+    token_table_t *table = NULL;
+
+    if (token_table_create(&table, slots, pool) != APR_SUCCESS) {
+        printf("Bail out! no shared memory\n");
+        exit(1);
+    }
+    return table;
+}
+
+static int put_with(token_table_t *table, apr_uint64_t n,
+                    apr_uint64_t version, apr_int64_t when,
+                    const token_ticket_t *ticket)
+{
+    token_key_t key;
+    token_record_t record;
+    strings_t strings;
+
+    make_key(&key, n, 0);
+    make_record(&record, &strings, n, version);
+    return token_table_put(table, &key, ticket, &record, when);
+}
+
+static int put(token_table_t *table, apr_uint64_t n, apr_uint64_t version,
+               apr_int64_t when)
+{
+    token_ticket_t ticket;
+
+    token_table_ticket(table, &ticket);
+    return put_with(table, n, version, when, &ticket);
+}
+
+/* The version kept of n, -1 when the record is broken, -2 for a tombstone,
+ * -3 for an unknown token, -4 for none. */
+static apr_int64_t get_at(token_table_t *table, apr_uint64_t n,
+                          apr_int64_t now)
+{
+    token_entry_t entry;
+    token_key_t key;
+
+    make_key(&key, n, 0);
+    switch (token_table_get(table, &key, &entry, now)) {
+    case TOKEN_TABLE_RECORD:
+        return read_version(&entry.record, n);
+    case TOKEN_TABLE_REVOKED:
+        return -2;
+    case TOKEN_TABLE_UNKNOWN:
+        return -3;
+    case TOKEN_TABLE_MISS:
+        break;
+    }
+    return -4;
+}
+
+static apr_int64_t get(token_table_t *table, apr_uint64_t n)
+{
+    return get_at(table, n, NOW);
+}
+
+#define BROKEN -1
+#define TOMBSTONE -2
+#define UNKNOWN -3
+#define NONE -4
+
+static void bury(token_table_t *table, apr_uint64_t n, apr_int64_t now)
+{
+    token_key_t key;
+
+    make_key(&key, n, 0);
+    token_table_revoke(table, &key, now);
+}
+
+static void put_unknown(token_table_t *table, apr_uint64_t n,
+                        apr_int64_t when)
+{
+    token_key_t key;
+
+    make_key(&key, n, 0);
+    token_table_put_unknown(table, &key, when);
+}
+
+static apr_uint32_t count_used(const token_table_t *table)
+{
+    apr_uint32_t slots, used;
+
+    token_table_count(table, &slots, &used);
+    return used;
+}
+
+static apr_uint32_t count_slots(const token_table_t *table)
+{
+    apr_uint32_t slots, used;
+
+    token_table_count(table, &slots, &used);
+    return slots;
+}
+
+static void test_keys(tap_t *tap)
+{
+    token_key_t key;
+
+    token_table_key(&key, "0123456789abcdef" "fedcba9876543210"
+                    "00000000000000ff" "ffffffffffffffff", 7);
+    tap_ok(tap, key.digest[0] == APR_UINT64_C(0x0123456789abcdef)
+                && key.digest[1] == APR_UINT64_C(0xfedcba9876543210)
+                && key.digest[2] == 0xFF
+                && key.digest[3] == APR_UINT64_MAX && key.database == 7,
+           "a key is the whole digest and the database");
+}
+
+static void test_records(tap_t *tap)
+{
+    token_table_t *table = make_table(1024);
+    token_record_t record;
+    token_ticket_t ticket;
+    token_entry_t entry;
+    strings_t strings;
+    token_key_t key;
+
+    tap_ok(tap, get(table, 1) == NONE, "an empty table has no record");
+    tap_ok(tap, put(table, 1, 1, NOW) == 0 && get(table, 1) == 1,
+           "a record comes back as it was, to the last moment");
+    make_key(&key, 1, 0);
+    tap_ok(tap, token_table_get(table, &key, &entry, NOW + 9)
+                    == TOKEN_TABLE_RECORD && entry.checked_at == NOW,
+           "and with the second in which it was checked");
+    tap_ok(tap, get(table, 2) == NONE, "another key has none");
+    key.database = 1;
+    tap_ok(tap, token_table_get(table, &key, &entry, NOW)
+                    == TOKEN_TABLE_MISS,
+           "another database has none for the same token");
+    make_record(&record, &strings, 1, 5);
+    token_table_ticket(table, &ticket);
+    token_table_put(table, &key, &ticket, &record, NOW);
+    token_table_get(table, &key, &entry, NOW);
+    tap_ok(tap, read_version(&entry.record, 1) == 5 && get(table, 1) == 1,
+           "two databases keep a verdict each");
+    token_table_revoke(table, &key, NOW);
+    tap_ok(tap, get(table, 1) == 1,
+           "a revocation in one leaves the other's record");
+    put(table, 1, 2, NOW + 1);
+    tap_ok(tap, get(table, 1) == 2 && count_used(table) == 2,
+           "a record kept again is replaced, not doubled");
+    put(table, 1, 3, NOW);
+    tap_ok(tap, get(table, 1) == 2,
+           "an answer that was asked for earlier does not replace it");
+    put(table, 1, 4, NOW - 3600);
+    tap_ok(tap, get(table, 1) == 4,
+           "it does when the clock was set back since");
+}
+
+static void test_eviction(tap_t *tap)
+{
+    token_table_t *table = make_table(8);
+    int found = 0;
+    apr_uint64_t n;
+
+    for (n = 0; n < 8; n++) {
+        put(table, n, 1, NOW + (apr_int64_t)n);
+    }
+    tap_ok(tap, count_used(table) == 8, "a set is filled to its last slot");
+    get_at(table, 0, NOW + 20);
+    put(table, 8, 1, NOW + 21);
+    tap_ok(tap, get(table, 1) == NONE,
+           "a full set gives up the record used least recently");
+    for (n = 0; n < 9; n++) {
+        found += n != 1 && get_at(table, n, NOW + 22) == 1;
+    }
+    tap_ok(tap, found == 8, "and no other");
+
+    table = make_table(8);
+    for (n = 0; n < 8; n++) {
+        put(table, n, 1, NOW + 7200);
+    }
+    for (n = 8, found = 0; n < 16; n++) {
+        put(table, n, 1, NOW);
+    }
+    for (n = 8; n < 16; n++) {
+        found += get(table, n) == 1;
+    }
+    tap_ok(tap, found == 8,
+           "after the clock was set back the old ones make room");
+}
+
+static void test_sizes(tap_t *tap)
+{
+    token_table_t *table = NULL;
+    char text[TOKEN_TABLE_TEXT + 8];
+    token_record_t record = { "", "", "", "", "", 1, 2, 3, 4, 5 };
+    token_ticket_t ticket;
+    token_entry_t entry;
+    token_key_t key;
+
+    table = make_table(1);
+    tap_ok(tap, count_slots(table) == 8, "one slot becomes a set of eight");
+    tap_ok(tap, put(table, 1, 1, NOW) == 0 && get(table, 1) == 1,
+           "and works");
+    tap_ok(tap, count_slots(make_table(8)) == 8
+                && count_slots(make_table(9)) == 16,
+           "slots are rounded up to whole sets");
+    tap_ok(tap, token_table_create(&table, TOKEN_TABLE_MAX + 1, pool)
+                    == APR_EINVAL, "more slots than allowed are refused");
+
+    table = make_table(8);
+    make_key(&key, 1, 0);
+    token_table_ticket(table, &ticket);
+    memset(text, 'x', sizeof(text));
+    text[TOKEN_TABLE_TEXT - 5] = '\0';
+    record.username = text;
+    tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 0
+                && token_table_get(table, &key, &entry, NOW)
+                       == TOKEN_TABLE_RECORD
+                && strcmp(entry.record.username, text) == 0
+                && *entry.record.id == '\0',
+           "strings of exactly %d bytes with their NULs fit a slot",
+           TOKEN_TABLE_TEXT);
+    record.id = "1";
+    tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 1,
+           "one byte more and the record is not kept");
+    text[TOKEN_TABLE_TEXT - 5] = 'x';
+    text[TOKEN_TABLE_TEXT + 7] = '\0';
+    tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 1
+                && token_table_get(table, &key, &entry, NOW)
+                       == TOKEN_TABLE_RECORD
+                && strlen(entry.record.username) == TOKEN_TABLE_TEXT - 5,
+           "and what was there before stays");
+    table = make_table(262144);
+    for (key.database = 0; key.database < 100000; key.database++) {
+        put(table, key.database, 1, NOW);
+    }
+    tap_ok(tap, count_used(table) > 95000 && count_used(table) < 105000,
+           "how many slots are used is estimated for a large table");
+}
+
+static void test_unknown(tap_t *tap)
+{
+    token_table_t *table = make_table(16384);
+    token_entry_t entry;
+    token_key_t key;
+    apr_uint64_t n;
+    int found = 0;
+
+    for (n = 0; n < 5000; n++) {
+        put(table, n, 1, NOW);
+    }
+    for (n = 0; n < 5000; n++) {
+        found += get(table, n) == 1;
+    }
+    put_unknown(table, 70000, NOW + 3);
+    make_key(&key, 70000, 0);
+    tap_ok(tap, token_table_get(table, &key, &entry, NOW)
+                    == TOKEN_TABLE_UNKNOWN && entry.checked_at == NOW + 3,
+           "an unknown token is known to be that, and since when");
+    key.database = 1;
+    tap_ok(tap, token_table_get(table, &key, &entry, NOW)
+                    == TOKEN_TABLE_MISS, "in its own database only");
+    token_table_forget_unknown(table, &key);
+    tap_ok(tap, get(table, 70000) == UNKNOWN,
+           "a token issued in another database leaves that");
+    key.database = 0;
+    token_table_forget_unknown(table, &key);
+    tap_ok(tap, get(table, 70000) == NONE,
+           "a token issued here is not unknown any more");
+    for (n = 100000; n < 1100000; n++) {
+        put_unknown(table, n, NOW + 10);
+    }
+    for (n = 0; n < 5000; n++) {
+        found -= get(table, n) == 1;
+    }
+    tap_ok(tap, found == 0,
+           "a million unknown tokens push out no record");
+    tap_ok(tap, get(table, 1099999) == UNKNOWN,
+           "the last of them is remembered");
+    put(table, 1099999, 1, NOW);
+    tap_ok(tap, get(table, 1099999) == 1,
+           "a record comes before what was unknown");
+}
+
+static void test_flush(tap_t *tap)
+{
+    token_table_t *table = make_table(8);
+    token_ticket_t ticket;
+    apr_uint64_t n;
+    int found = 0;
+
+    token_table_ticket(table, &ticket);
+    put(table, 1, 1, NOW);
+    put(table, 2, 1, NOW);
+    bury(table, 2, NOW);
+    put_unknown(table, 3, NOW);
+    token_table_flush(table);
+    tap_ok(tap, get(table, 1) == NONE && get(table, 2) == NONE
+                && get(table, 3) == NONE && count_used(table) == 0,
+           "a flush forgets records, tombstones and unknown tokens");
+    put_with(table, 1, 1, NOW, &ticket);
+    tap_ok(tap, get(table, 1) == NONE,
+           "an answer from before the flush is not kept");
+    for (n = 10; n < 18; n++) {
+        put(table, n, 1, NOW);
+    }
+    put_with(table, 1, 1, NOW + 1, &ticket);
+    put_with(table, 2, 1, NOW + 1, &ticket);
+    for (n = 10; n < 18; n++) {
+        found += get(table, n) == 1;
+    }
+    tap_ok(tap, found == 8, "nor does it push out what is");
+}
+
+static void test_tombstone(tap_t *tap)
+{
+    token_table_t *table = make_table(8);
+    token_ticket_t before, after;
+
+    token_table_ticket(table, &before);
+    put(table, 1, 1, NOW);
+    bury(table, 1, NOW);
+    tap_ok(tap, get(table, 1) == TOMBSTONE,
+           "a revoked token has a tombstone at once");
+    put_with(table, 1, 2, NOW, &before);
+    tap_ok(tap, get(table, 1) == TOMBSTONE,
+           "an answer asked for before does not remove it");
+    token_table_ticket(table, &after);
+    put_with(table, 1, 3, NOW + TOKEN_TABLE_TOMBSTONE - 1, &after);
+    tap_ok(tap, get(table, 1) == TOMBSTONE,
+           "nor does one asked for %d seconds later",
+           TOKEN_TABLE_TOMBSTONE - 1);
+    put_with(table, 1, 2, NOW + TOKEN_TABLE_TOMBSTONE, &before);
+    tap_ok(tap, get(table, 1) == TOMBSTONE,
+           "an old one gives way to no answer from before the revocation");
+    put_with(table, 1, 3, NOW + TOKEN_TABLE_TOMBSTONE, &after);
+    tap_ok(tap, get(table, 1) == 3,
+           "after %d seconds the database is believed again",
+           TOKEN_TABLE_TOMBSTONE);
+
+    token_table_ticket(table, &before);
+    bury(table, 2, NOW);
+    tap_ok(tap, get(table, 2) == NONE && count_used(table) == 1,
+           "what was not in the table is not buried there");
+    put_with(table, 2, 1, NOW, &before);
+    tap_ok(tap, get(table, 2) == NONE,
+           "an answer that was under way is stopped all the same");
+    token_table_ticket(table, &before);
+    bury(table, 1000, NOW);
+    put_with(table, 2, 1, NOW, &before);
+    tap_ok(tap, get(table, 2) == 1,
+           "the revocation of one token stops no answer about another");
+}
+
+/* Two fills and a revocation of one key in the order of a word: T and t take
+ * a ticket and ask the database, P and p put what it said, R revokes.  The
+ * database says 1 before R and 2 from then on. */
+static apr_int64_t play(token_table_t *table, const char *order)
+{
+    token_ticket_t tickets[2];
+    apr_uint64_t answers[2] = { 0, 0 };
+    apr_uint64_t database = 1;
+
+    for (; *order; order++) {
+        int i = *order == 't' || *order == 'p';
+
+        if (*order == 'R') {
+            database = 2;
+            bury(table, 1, NOW);
+        }
+        else if (*order == 'T' || *order == 't') {
+            token_table_ticket(table, &tickets[i]);
+            answers[i] = database;
+        }
+        else {
+            put_with(table, 1, answers[i], NOW, &tickets[i]);
+        }
+    }
+    return get(table, 1);
+}
+
+/* All orders of TPtpR in which a ticket comes before its put. */
+static void try_orders(char *order, int k, void (*each)(void *, const char *),
+                       void *baton)
+{
+    int i;
+
+    if (k == 5) {
+        if (strchr(order, 'T') < strchr(order, 'P')
+            && strchr(order, 't') < strchr(order, 'p')) {
+            each(baton, order);
+        }
+        return;
+    }
+    for (i = k; i < 5; i++) {
+        char c = order[k];
+
+        order[k] = order[i];
+        order[i] = c;
+        try_orders(order, k + 1, each, baton);
+        order[i] = order[k];
+        order[k] = c;
+    }
+}
+
+typedef struct {
+    int before;         /* 0: nothing, 1: a record, 2: a full set */
+    int orders;
+    int wrong;
+    int kept;
+} orders_t;
+
+static void try_order(void *baton, const char *order)
+{
+    orders_t *orders = baton;
+    token_table_t *table = make_table(8);
+    apr_int64_t got;
+    apr_uint64_t n;
+
+    for (n = 10; orders->before == 2 && n < 18; n++) {
+        put(table, n, 1, NOW - 5);
+    }
+    if (orders->before == 1) {
+        put(table, 1, 1, NOW);
+    }
+    got = play(table, order);
+    orders->orders++;
+    orders->kept += got == 2;
+    if (got != 2 && got != NONE && got != TOMBSTONE) {
+        orders->wrong++;
+        printf("# %s: %d\n", order, (int)got);
+    }
+    /* The only fill that can be kept: asked and kept after it, and nothing
+     * was there to be buried. */
+    if (orders->before != 1 && strcmp(order, "RTPtp") == 0 && got != 2) {
+        orders->wrong++;
+        printf("# %s: %d\n", order, (int)got);
+    }
+}
+
+static void test_orders(tap_t *tap)
+{
+    static const char *const names[] = {
+        "nothing in the table", "a record in it", "a full set"
+    };
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        orders_t orders = { i, 0, 0, 0 };
+        char order[] = "TPtpR";
+
+        try_orders(order, 0, try_order, &orders);
+        tap_ok(tap, orders.orders == 30 && orders.wrong == 0
+                    && (i == 1 ? orders.kept == 0 : orders.kept > 0),
+               "with %s, no order of two fills and a revocation leaves what "
+               "was asked before it (%d kept of %d)", names[i], orders.kept,
+               orders.orders);
+    }
+}
+
+int main(void)
+{
+    tap_t tap = { 0, 0 };
+
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    test_keys(&tap);
+    test_records(&tap);
+    test_eviction(&tap);
+    test_sizes(&tap);
+    test_unknown(&tap);
+    test_flush(&tap);
+    test_tombstone(&tap);
+    test_orders(&tap);
+    apr_pool_destroy(pool);
+    apr_terminate();
+    return tap_end(&tap);
+}
