@@ -18,20 +18,39 @@
 #error "mod_authn_token needs APR 1.7 or later (apr_pdecode_base64)"
 #endif
 
+#include "mod_status.h"
+
 #include "token_auth.h"
 #include "token_conf.h"
 #include "token_http.h"
+#include "token_jobs.h"
 #include "token_login.h"
+#include "token_status.h"
 #include "token_store.h"
+#include "token_tree.h"
+
+/* mod_dbd calls it for each new connection. */
+static apr_status_t prepare_connection(apr_pool_t *pool, dbd_cfg_t *cfg,
+                                       ap_dbd_t *dbd)
+{
+    return token_store_connected(token_conf_store(cfg->server), cfg, dbd,
+                                 pool);
+}
 
 static void register_hooks(apr_pool_t *pool)
 {
     /* configuration and start */
-    ap_hook_check_config(token_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(token_tree_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_optional_fn_retrieve(token_store_retrieve, NULL, NULL,
                                  APR_HOOK_MIDDLE);
-    ap_hook_child_init(token_conf_child_init, NULL, NULL, APR_HOOK_MIDDLE);
-    APR_OPTIONAL_HOOK(dbd, post_connect, token_store_connected, NULL, NULL,
+    /* mod_watchdog starts its threads last, mod_dbd connects in child_init
+     * and calls us back from there. */
+    ap_hook_post_config(token_jobs_post_config, NULL, NULL,
+                        APR_HOOK_MIDDLE);
+    ap_hook_child_init(token_jobs_child_init, NULL, NULL, APR_HOOK_FIRST);
+    APR_OPTIONAL_HOOK(dbd, post_connect, prepare_connection, NULL, NULL,
+                      APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ap, status_hook, token_status_show, NULL, NULL,
                       APR_HOOK_MIDDLE);
 
     /* authentication */

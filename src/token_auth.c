@@ -19,9 +19,10 @@
 #include "token_auth.h"
 #include "token_conf.h"
 #include "token_http.h"
+#include "token_lookup.h"
 #include "token_memo.h"
 #include "token_provider.h"
-#include "token_store.h"
+#include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -30,6 +31,7 @@ APLOG_USE_MODULE(authn_token);
 #define DETAIL_NONE "Authentication credentials were not provided."
 #define DETAIL_PASSWORD "Invalid username/password."
 #define DETAIL_DOWN "The token database does not answer. Try again later."
+#define DETAIL_THROTTLED "Too many invalid tokens. Try again later."
 #define DESCRIPTION "The token is unknown, expired or revoked"
 
 static int is_ours(request_rec *r)
@@ -48,47 +50,43 @@ static const char *get_header(request_rec *r)
 
 static void log_verdict(request_rec *r, const token_memo_t *memo)
 {
-    const char *owner = memo->record.username ? memo->record.username : "-";
+    const char *owner = memo->finding.record.username;
 
-    if (memo->verdict == TOKEN_GRANTED) {
+    owner = owner ? owner : "-";
+    if (memo->finding.verdict == TOKEN_GRANTED) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                       "token %s of user %s granted", memo->id, owner);
     }
-    else if (memo->verdict == TOKEN_DENIED) {
+    else if (memo->finding.verdict == TOKEN_DENIED) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       "token %s of user %s refused: %s",
                       memo->id[0] ? memo->id : "-", owner,
-                      token_reason_name(memo->reason));
+                      token_reason_name(memo->finding.reason));
+    }
+    else if (memo->finding.verdict == TOKEN_THROTTLED) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "token %s not looked up: too many bad tokens from "
+                      "this address", memo->id);
     }
 }
 
-/* Asks the database; the pool of the initial request keeps the answer. */
-static void ask_store(request_rec *initial, token_memo_t *memo)
+/* The pool of the initial request keeps the answer; the settings are those
+ * of the request that asks. */
+static void look_up(request_rec *r, token_memo_t *memo)
 {
     char digest[TOKEN_DIGEST_LEN + 1];
-    const token_record_t *record = &memo->record;
 
-    if (!token_conf_crypt()
-        || token_crypt_digest(digest, token_conf_crypt(), memo->text,
+    if (!token_shared_crypt()
+        || token_crypt_digest(digest, token_shared_crypt(), memo->text,
                               strlen(memo->text)) != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, initial,
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "OpenSSL cannot compute SHA-256");
-        memo->verdict = TOKEN_UNAVAILABLE;
+        memo->finding.verdict = TOKEN_UNAVAILABLE;
         return;
     }
     apr_cpystrn(memo->id, digest, sizeof(memo->id));
-    switch (token_store_find(initial, digest, &memo->record)) {
-    case TOKEN_STORE_FOUND:
-        break;
-    case TOKEN_STORE_NONE:
-        record = NULL;
-        break;
-    case TOKEN_STORE_DOWN:
-        memo->verdict = TOKEN_UNAVAILABLE;
-        return;
-    }
-    memo->verdict = token_record_judge(&memo->reason, record,
-                                       apr_time_sec(apr_time_now()));
+    token_lookup_find(r, token_memo_initial(r)->pool, digest,
+                      &memo->finding);
 }
 
 static const token_memo_t *judge_token(request_rec *r, const char *text,
@@ -100,14 +98,13 @@ static const token_memo_t *judge_token(request_rec *r, const char *text,
     if (token_memo_is_of(memo, r, text, len)) {
         return memo;
     }
-    memset(&memo->record, 0, sizeof(memo->record));
+    memset(&memo->finding, 0, sizeof(memo->finding));
     memo->id[0] = '\0';
     memo->text = apr_pstrmemdup(initial->pool, text, len);
     memo->server = r->server;
-    memo->verdict = TOKEN_DENIED;
-    memo->reason = TOKEN_REASON_MALFORMED;
+    memo->finding.reason = TOKEN_REASON_MALFORMED;
     if (token_text_is_native(text, len, token_conf_prefix(r->server))) {
-        ask_store(initial, memo);
+        look_up(r, memo);
     }
     log_verdict(r, memo);
     return memo;
@@ -119,12 +116,12 @@ static void export_env(request_rec *r, const token_memo_t *memo)
 {
     char *date = apr_palloc(r->pool, TOKEN_DATE_SIZE);
 
-    token_text_date(date, memo->record.expires_at);
+    token_text_date(date, memo->finding.record.expires_at);
     apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_ID", memo->id);
     apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_CLIENT",
-                   memo->record.client);
+                   memo->finding.record.client);
     apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_SCOPE",
-                   memo->record.scope);
+                   memo->finding.record.scope);
     apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_EXPIRES", date);
 }
 
@@ -138,10 +135,10 @@ static void export_reason(request_rec *r, token_reason_t reason)
 /* The only place where a token makes a user. */
 static int grant(request_rec *r, const token_memo_t *memo)
 {
-    if (memo->verdict != TOKEN_GRANTED) {
+    if (memo->finding.verdict != TOKEN_GRANTED) {
         return 0;
     }
-    r->user = (char *)memo->record.username;
+    r->user = (char *)memo->finding.record.username;
     export_env(r, memo);
     return 1;
 }
@@ -163,18 +160,33 @@ static int refuse_for(request_rec *r, token_reason_t reason,
                       const char *detail)
 {
     export_reason(r, reason);
+    token_shared_count(TOKEN_STATS_REASON + reason);
     return refuse(r, reason == TOKEN_REASON_PASSWORD ? NULL : "invalid_token",
                   detail);
 }
 
-static int answer_down(request_rec *r)
+static int answer_later(request_rec *r, int status, const char *seconds,
+                        const char *detail)
 {
-    apr_table_setn(r->err_headers_out, "Retry-After", TOKEN_RETRY_AFTER);
+    apr_table_setn(r->err_headers_out, "Retry-After", seconds);
     if (token_conf_error_json(token_conf_dir(r))) {
-        token_http_error_body(r, HTTP_SERVICE_UNAVAILABLE, DETAIL_DOWN);
+        token_http_error_body(r, status, detail);
     }
     token_http_release_body(r);
-    return HTTP_SERVICE_UNAVAILABLE;
+    return status;
+}
+
+static int answer_down(request_rec *r)
+{
+    return answer_later(r, HTTP_SERVICE_UNAVAILABLE, TOKEN_RETRY_AFTER,
+                        DETAIL_DOWN);
+}
+
+static int answer_throttled(request_rec *r, int wait)
+{
+    token_shared_count(TOKEN_STATS_THROTTLED);
+    return answer_later(r, HTTP_TOO_MANY_REQUESTS,
+                        apr_itoa(r->pool, wait), DETAIL_THROTTLED);
 }
 
 static int answer_token(request_rec *r, token_scheme_t scheme,
@@ -182,19 +194,22 @@ static int answer_token(request_rec *r, token_scheme_t scheme,
 {
     const token_memo_t *memo = judge_token(r, text, len);
 
-    if (memo->verdict == TOKEN_UNAVAILABLE) {
+    if (memo->finding.verdict == TOKEN_UNAVAILABLE) {
         return answer_down(r);
+    }
+    if (memo->finding.verdict == TOKEN_THROTTLED) {
+        return answer_throttled(r, memo->finding.wait);
     }
     if (grant(r, memo)) {
         r->ap_auth_type = (char *)token_credential_scheme_name(scheme);
         return OK;
     }
-    if ((memo->reason == TOKEN_REASON_UNKNOWN
-         || memo->reason == TOKEN_REASON_MALFORMED)
+    if ((memo->finding.reason == TOKEN_REASON_UNKNOWN
+         || memo->finding.reason == TOKEN_REASON_MALFORMED)
         && !token_conf_authoritative(token_conf_dir(r))) {
         return DECLINED;
     }
-    return refuse_for(r, memo->reason, DETAIL_INVALID);
+    return refuse_for(r, memo->finding.reason, DETAIL_INVALID);
 }
 
 static int answer_password(request_rec *r, const char *user,
@@ -207,6 +222,8 @@ static int answer_password(request_rec *r, const char *user,
         return OK;
     case TOKEN_PASSWORD_UNAVAILABLE:
         return answer_down(r);
+    case TOKEN_PASSWORD_BUSY:
+        return answer_throttled(r, 1);
     case TOKEN_PASSWORD_WRONG:
         break;
     }
@@ -375,8 +392,8 @@ int token_auth_fixups(request_rec *r)
 {
     token_memo_t *memo = token_memo_find(r);
 
-    if (memo && memo->verdict == TOKEN_GRANTED
-        && r->user == memo->record.username) {
+    if (memo && memo->finding.verdict == TOKEN_GRANTED
+        && r->user == memo->finding.record.username) {
         /* httpd skips authentication, and renames the environment, where a
          * redirect stays within one configuration. */
         export_env(r, memo);
@@ -408,17 +425,19 @@ static authn_status check_password(request_rec *r, const char *user,
         return AUTH_USER_NOT_FOUND;
     }
     memo = judge_token(r, password, strlen(password));
-    if (memo->verdict == TOKEN_UNAVAILABLE) {
+    if (memo->finding.verdict == TOKEN_UNAVAILABLE
+        || memo->finding.verdict == TOKEN_THROTTLED) {
         return AUTH_GENERAL_ERROR;
     }
     if (grant(r, memo)) {
         return AUTH_GRANTED;
     }
-    if (memo->reason == TOKEN_REASON_UNKNOWN
+    if (memo->finding.reason == TOKEN_REASON_UNKNOWN
         && !token_conf_authoritative(token_conf_dir(r))) {
         return AUTH_USER_NOT_FOUND;
     }
-    export_reason(r, memo->reason);
+    export_reason(r, memo->finding.reason);
+    token_shared_count(TOKEN_STATS_REASON + memo->finding.reason);
     return AUTH_DENIED;
 }
 

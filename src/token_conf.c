@@ -9,13 +9,13 @@
 #include "httpd.h"
 #include "http_config.h"
 #include "http_core.h"
-#include "http_log.h"
 #include "ap_expr.h"
 #include "apr_cstr.h"
 #include "apr_strings.h"
 
 #include "token_conf.h"
 #include "token_provider.h"
+#include "token_table.h"
 #include "token_text.h"
 
 extern module AP_MODULE_DECLARE_DATA authn_token_module;
@@ -25,12 +25,16 @@ APLOG_USE_MODULE(authn_token);
 #define UNSET (-1)
 #define DEFAULT_TOKEN_PREFIX "tok"
 #define DEFAULT_LIFETIME ((apr_int64_t)30 * 86400)
+#define DEFAULT_TABLE 16384
+#define DEFAULT_CACHE_TTL 60
+#define DEFAULT_STALE_WINDOW 300
+#define DEFAULT_POLL_INTERVAL apr_time_from_sec(1)
 
 static const token_schemes_t default_schemes = {
     2, { TOKEN_SCHEME_TOKEN, TOKEN_SCHEME_BEARER, TOKEN_SCHEME_BASIC }
 };
 
-static token_crypt_t *process_crypt;
+static const token_limit_t default_login_limit = { 5, 60 };
 
 /* --- create and merge --- */
 
@@ -40,6 +44,10 @@ void *token_conf_create_server(apr_pool_t *pool, server_rec *s)
 
     (void)s;
     conf->prefix = NULL;
+    conf->table = UNSET;
+    conf->poll_interval = UNSET;
+    conf->store.database = 0;
+    conf->store.query_timeout = UNSET;
     return conf;
 }
 
@@ -50,6 +58,12 @@ void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add)
     token_server_conf_t *conf = apr_pcalloc(pool, sizeof(*conf));
 
     conf->prefix = a->prefix ? a->prefix : b->prefix;
+    conf->table = a->table != UNSET ? a->table : b->table;
+    conf->poll_interval = a->poll_interval != UNSET ? a->poll_interval
+                                                    : b->poll_interval;
+    conf->store.database = a->store.database;
+    conf->store.query_timeout = a->store.query_timeout != UNSET
+        ? a->store.query_timeout : b->store.query_timeout;
     return conf;
 }
 
@@ -65,6 +79,9 @@ void *token_conf_create_dir(apr_pool_t *pool, char *dir)
     conf->login_providers = NULL;
     conf->lifetime = UNSET;
     conf->scope = NULL;
+    conf->cache_ttl = UNSET;
+    conf->stale_window = UNSET;
+    conf->login_limit.count = UNSET;
     return conf;
 }
 
@@ -84,6 +101,11 @@ void *token_conf_merge_dir(apr_pool_t *pool, void *base, void *add)
                                                : b->login_providers;
     conf->lifetime = a->lifetime != UNSET ? a->lifetime : b->lifetime;
     conf->scope = a->scope ? a->scope : b->scope;
+    conf->cache_ttl = a->cache_ttl != UNSET ? a->cache_ttl : b->cache_ttl;
+    conf->stale_window = a->stale_window != UNSET ? a->stale_window
+                                                  : b->stale_window;
+    conf->login_limit = a->login_limit.count != UNSET ? a->login_limit
+                                                      : b->login_limit;
     return conf;
 }
 
@@ -101,19 +123,75 @@ static const char *refuse_htaccess(cmd_parms *cmd)
     return NULL;
 }
 
+static token_server_conf_t *get_server(const cmd_parms *cmd)
+{
+    return ap_get_module_config(cmd->server->module_config,
+                                &authn_token_module);
+}
+
 static const char *set_prefix(cmd_parms *cmd, void *dconf, const char *arg)
 {
-    token_server_conf_t *conf = ap_get_module_config(
-        cmd->server->module_config, &authn_token_module);
-
     (void)dconf;
     if (!token_text_is_prefix(arg)) {
         return apr_psprintf(cmd->pool, "AuthTokenPrefix \"%s\": must be 1 "
                             "to %d letters and digits", arg,
                             TOKEN_PREFIX_MAX);
     }
-    conf->prefix = arg;
+    get_server(cmd)->prefix = arg;
     return NULL;
+}
+
+static const char *set_table(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    apr_int64_t slots;
+
+    (void)dconf;
+    if (wrong) {
+        return wrong;
+    }
+    if (!token_text_number(&slots, arg) || slots > TOKEN_TABLE_MAX) {
+        return apr_psprintf(cmd->pool, "AuthTokenTable \"%s\": must be a "
+                            "number of slots from 1 to %d, or 0 for no "
+                            "table", arg, TOKEN_TABLE_MAX);
+    }
+    get_server(cmd)->table = slots;
+    return NULL;
+}
+
+/* Seconds between low and high; NULL when arg is that. */
+static const char *read_seconds(cmd_parms *cmd, apr_int64_t *seconds,
+                                const char *arg, int low, int high)
+{
+    if (!token_text_seconds(seconds, arg) || *seconds < low
+        || *seconds > high) {
+        return apr_psprintf(cmd->pool, "%s \"%s\": must be a number with s, "
+                            "min, h or d, from %ds to %ds", cmd->cmd->name,
+                            arg, low, high);
+    }
+    return NULL;
+}
+
+static const char *set_query_timeout(cmd_parms *cmd, void *dconf,
+                                     const char *arg)
+{
+    apr_int64_t seconds = 0;
+    const char *wrong = read_seconds(cmd, &seconds, arg, 1, 60);
+
+    (void)dconf;
+    get_server(cmd)->store.query_timeout = apr_time_from_sec(seconds);
+    return wrong;
+}
+
+static const char *set_poll_interval(cmd_parms *cmd, void *dconf,
+                                     const char *arg)
+{
+    apr_int64_t seconds = 0;
+    const char *wrong = read_seconds(cmd, &seconds, arg, 0, 3600);
+
+    (void)dconf;
+    get_server(cmd)->poll_interval = apr_time_from_sec(seconds);
+    return wrong;
 }
 
 static const char *add_scheme(cmd_parms *cmd, void *dconf, const char *arg)
@@ -229,7 +307,67 @@ static const char *add_scope(cmd_parms *cmd, void *dconf, const char *arg)
     return refuse_htaccess(cmd);
 }
 
+static const char *set_cache_ttl(cmd_parms *cmd, void *dconf,
+                                 const char *arg)
+{
+    const char *wrong = read_seconds(
+        cmd, &((token_dir_conf_t *)dconf)->cache_ttl, arg, 0, 86400);
+
+    return wrong ? wrong : refuse_htaccess(cmd);
+}
+
+static const char *set_stale_window(cmd_parms *cmd, void *dconf,
+                                    const char *arg)
+{
+    const char *wrong = read_seconds(
+        cmd, &((token_dir_conf_t *)dconf)->stale_window, arg, 0, 86400);
+
+    return wrong ? wrong : refuse_htaccess(cmd);
+}
+
+static const char *set_login_limit(cmd_parms *cmd, void *dconf,
+                                   const char *count, const char *time)
+{
+    token_limit_t *limit = &((token_dir_conf_t *)dconf)->login_limit;
+    apr_int64_t n, seconds = 0;
+    const char *wrong;
+
+    if (!token_text_number(&n, count) || n > TOKEN_THROTTLE_COUNT_MAX) {
+        return apr_psprintf(cmd->pool, "AuthTokenLoginLimit \"%s\": must be "
+                            "a number of failures from 1 to %d, or 0 for no "
+                            "limit, and a time", count,
+                            TOKEN_THROTTLE_COUNT_MAX);
+    }
+    wrong = read_seconds(cmd, &seconds, time, 1, TOKEN_THROTTLE_SECONDS_MAX);
+    if (wrong) {
+        return wrong;
+    }
+    limit->count = (int)n;
+    limit->seconds = (int)seconds;
+    return refuse_htaccess(cmd);
+}
+
 const command_rec token_conf_commands[] = {
+    AP_INIT_TAKE1("AuthTokenTable", set_table, NULL, RSRC_CONF,
+                  "slots of the shared table, 0 for none (default 16384)"),
+    AP_INIT_TAKE1("AuthTokenQueryTimeout", set_query_timeout, NULL,
+                  RSRC_CONF,
+                  "how long a statement may take (default 2s)"),
+    AP_INIT_TAKE1("AuthTokenPollInterval", set_poll_interval, NULL,
+                  RSRC_CONF,
+                  "how often revocations are looked for, 0 for never "
+                  "(default 1s)"),
+    AP_INIT_TAKE1("AuthTokenCacheTTL", set_cache_ttl, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "how long a check is trusted (default 60s)"),
+    AP_INIT_TAKE1("AuthTokenStaleWindow", set_stale_window, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "how much longer while the database is down (default "
+                  "300s)"),
+    AP_INIT_TAKE2("AuthTokenLoginLimit", set_login_limit, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "failed logins, and in which time, before 429 (default 5 "
+                  "60s)"),
     AP_INIT_TAKE1("AuthTokenPrefix", set_prefix, NULL, RSRC_CONF,
                   "what tokens begin with, before \"_\" (default tok)"),
     AP_INIT_ITERATE("AuthTokenScheme", add_scheme, NULL, OR_AUTHCFG,
@@ -252,111 +390,6 @@ const command_rec token_conf_commands[] = {
                     "scope words that may be asked for here (default none)"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };
-
-/* --- the check before a server runs --- */
-
-/* What the configuration's text has, found in its tree. */
-typedef struct {
-    const ap_directive_t *use;          /* the first that needs us */
-    const ap_directive_t *login;        /* SetHandler token-login */
-    const ap_directive_t *provider;     /* AuthTokenLoginProvider */
-    const ap_directive_t *driver;       /* DBDriver */
-} seen_t;
-
-static int has_word(const char *args, const char *word, apr_pool_t *pool)
-{
-    while (*args) {
-        if (apr_cstr_casecmp(ap_getword_conf(pool, &args), word) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static void see_directive(seen_t *seen, const ap_directive_t *d,
-                          apr_pool_t *pool)
-{
-    int use = 0;
-
-    if (apr_cstr_casecmp(d->directive, "SetHandler") == 0
-        && has_word(d->args, "token-login", pool)) {
-        use = 1;
-        seen->login = seen->login ? seen->login : d;
-    }
-    else if (apr_cstr_casecmp(d->directive, "AuthTokenLoginProvider") == 0) {
-        seen->provider = d;
-    }
-    else if (apr_cstr_casecmp(d->directive, "DBDriver") == 0) {
-        seen->driver = d;
-    }
-    else if (apr_cstr_casecmp(d->directive, "AuthType") == 0
-             || apr_cstr_casecmp(d->directive, "AuthBasicProvider") == 0
-             || apr_cstr_casecmp(d->directive, "<AuthnProviderAlias") == 0) {
-        use = has_word(d->args, "token", pool);
-    }
-    if (use && !seen->use) {
-        seen->use = d;
-    }
-}
-
-static void see_tree(seen_t *seen, const ap_directive_t *d,
-                     apr_pool_t *pool)
-{
-    for (; d; d = d->next) {
-        see_directive(seen, d, pool);
-        see_tree(seen, d->first_child, pool);
-    }
-}
-
-static int complain(const server_rec *s, const ap_directive_t *d,
-                    const char *cure)
-{
-    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s,
-                 "%s %s (%s, line %d): %s", d->directive, d->args,
-                 d->filename, d->line_num, cure);
-    return HTTP_INTERNAL_SERVER_ERROR;
-}
-
-int token_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                     server_rec *s)
-{
-    seen_t seen;
-
-    (void)pconf;
-    (void)plog;
-    memset(&seen, 0, sizeof(seen));
-    see_tree(&seen, ap_conftree, ptemp);
-    if (!seen.use) {
-        return OK;
-    }
-    if (!ap_find_linked_module("mod_dbd.c")) {
-        return complain(s, seen.use, "tokens are kept in a database: load "
-                        "mod_dbd (a2enmod dbd)");
-    }
-    if (!seen.driver) {
-        return complain(s, seen.use, "tokens are kept in a database: set "
-                        "DBDriver sqlite3 or pgsql, and DBDParams");
-    }
-    if (seen.login && !seen.provider) {
-        return complain(s, seen.login, "nobody could log in: name the "
-                        "providers that check passwords, e.g. "
-                        "AuthTokenLoginProvider file");
-    }
-    return OK;
-}
-
-void token_conf_child_init(apr_pool_t *pool, server_rec *s)
-{
-    if (token_crypt_create(&process_crypt, pool) != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
-                     "OpenSSL has no SHA-256: every token will be refused");
-    }
-}
-
-const token_crypt_t *token_conf_crypt(void)
-{
-    return process_crypt;
-}
 
 /* --- getters --- */
 
@@ -409,12 +442,52 @@ const char *token_conf_scope(const token_dir_conf_t *conf, apr_pool_t *pool)
     return conf->scope ? apr_array_pstrcat(pool, conf->scope, ' ') : "";
 }
 
+apr_int64_t token_conf_cache_ttl(const token_dir_conf_t *conf)
+{
+    return conf->cache_ttl == UNSET ? DEFAULT_CACHE_TTL : conf->cache_ttl;
+}
+
+apr_int64_t token_conf_stale_window(const token_dir_conf_t *conf)
+{
+    return conf->stale_window == UNSET ? DEFAULT_STALE_WINDOW
+                                       : conf->stale_window;
+}
+
+const token_limit_t *token_conf_login_limit(const token_dir_conf_t *conf)
+{
+    return conf->login_limit.count == UNSET ? &default_login_limit
+                                            : &conf->login_limit;
+}
+
+static const token_server_conf_t *get_conf(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &authn_token_module);
+}
+
 const char *token_conf_prefix(const server_rec *s)
 {
-    const token_server_conf_t *conf = ap_get_module_config(
-        s->module_config, &authn_token_module);
+    const char *prefix = get_conf(s)->prefix;
 
-    return conf->prefix ? conf->prefix : DEFAULT_TOKEN_PREFIX;
+    return prefix ? prefix : DEFAULT_TOKEN_PREFIX;
+}
+
+const token_store_conf_t *token_conf_store(const server_rec *s)
+{
+    return &get_conf(s)->store;
+}
+
+apr_uint32_t token_conf_table(const server_rec *s)
+{
+    apr_int64_t table = get_conf(s)->table;
+
+    return table == UNSET ? DEFAULT_TABLE : (apr_uint32_t)table;
+}
+
+apr_interval_time_t token_conf_poll_interval(const server_rec *s)
+{
+    apr_interval_time_t interval = get_conf(s)->poll_interval;
+
+    return interval == UNSET ? DEFAULT_POLL_INTERVAL : interval;
 }
 
 const char *token_conf_log_name(const request_rec *r, const char *name)

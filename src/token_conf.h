@@ -10,12 +10,16 @@
 #include "http_config.h"
 #include "apr_tables.h"
 
-#include "token_crypt.h"
 #include "token_http.h"
+#include "token_store.h"
+#include "token_throttle.h"
 
 /* Of a server or virtual host. */
 typedef struct token_server_conf_t {
     const char *prefix;                 /* NULL: unset */
+    apr_int64_t table;                  /* slots; -1: unset */
+    apr_interval_time_t poll_interval;  /* -1: unset */
+    token_store_conf_t store;
 } token_server_conf_t;
 
 /* Of a directory, location or .htaccess file. */
@@ -27,6 +31,9 @@ typedef struct token_dir_conf_t {
     apr_array_header_t *login_providers;    /* NULL: unset */
     apr_int64_t lifetime;               /* seconds */
     apr_array_header_t *scope;          /* of const char *; NULL: unset */
+    apr_int64_t cache_ttl;              /* seconds */
+    apr_int64_t stale_window;           /* seconds */
+    token_limit_t login_limit;          /* count -1: unset */
 } token_dir_conf_t;
 
 extern const command_rec token_conf_commands[];
@@ -35,17 +42,6 @@ void *token_conf_create_server(apr_pool_t *pool, server_rec *s);
 void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add);
 void *token_conf_create_dir(apr_pool_t *pool, char *dir);
 void *token_conf_merge_dir(apr_pool_t *pool, void *base, void *add);
-
-/* For the check_config hook: what can be seen to be wrong before a server
- * runs, so that "apachectl configtest" says it. */
-int token_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                     server_rec *s);
-
-/* For the child_init hook. */
-void token_conf_child_init(apr_pool_t *pool, server_rec *s);
-
-/* The process's digest algorithm, after child_init. */
-const token_crypt_t *token_conf_crypt(void);
 
 /* The settings in force for a request, read through the getters. */
 const token_dir_conf_t *token_conf_dir(const request_rec *r);
@@ -61,7 +57,14 @@ apr_int64_t token_conf_lifetime(const token_dir_conf_t *conf);
 const char *token_conf_scope(const token_dir_conf_t *conf,
                              apr_pool_t *pool);
 
+apr_int64_t token_conf_cache_ttl(const token_dir_conf_t *conf);
+apr_int64_t token_conf_stale_window(const token_dir_conf_t *conf);
+const token_limit_t *token_conf_login_limit(const token_dir_conf_t *conf);
+
 const char *token_conf_prefix(const server_rec *s);
+const token_store_conf_t *token_conf_store(const server_rec *s);
+apr_uint32_t token_conf_table(const server_rec *s);
+apr_interval_time_t token_conf_poll_interval(const server_rec *s);
 
 /* What a log line may say of a name somebody sent: the name, unless it is a
  * token in the wrong place. */

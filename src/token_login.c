@@ -17,8 +17,9 @@
 #include "token_form.h"
 #include "token_http.h"
 #include "token_login.h"
+#include "token_lookup.h"
 #include "token_provider.h"
-#include "token_store.h"
+#include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -26,6 +27,9 @@ APLOG_USE_MODULE(authn_token);
 #define BODY_MAX 16384
 #define USERNAME_MAX 255
 #define CLIENT_MAX 100
+
+/* Failures of an address, to one of a user from there. */
+#define ADDRESS_SHARE 4
 
 #define SHIELD_NOTE "authn_token-no-htaccess"
 #define DETAIL_LOGIN "Unable to log in with provided credentials."
@@ -285,10 +289,10 @@ static int issue_token(request_rec *r, const ask_t *ask)
     token_record_t record;
     int status;
 
-    if (!token_conf_crypt()
+    if (!token_shared_crypt()
         || token_crypt_token(token, token_conf_prefix(r->server))
             != APR_SUCCESS
-        || token_crypt_digest(digest, token_conf_crypt(), token,
+        || token_crypt_digest(digest, token_shared_crypt(), token,
                               strlen(token)) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "OpenSSL has no random bytes or no SHA-256: no token "
@@ -296,10 +300,11 @@ static int issue_token(request_rec *r, const ask_t *ask)
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     fill_record(r, &record, ask, digest);
-    if (token_store_issue(r, digest, &record) != TOKEN_STORE_FOUND) {
+    if (!token_lookup_issue(r, digest, &record)) {
         token_crypt_wipe(token, sizeof(token));
         return answer_down(r);
     }
+    token_shared_count(TOKEN_STATS_LOGIN);
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                   "token %s issued to user %s, client %s", record.id,
                   record.username, record.client);
@@ -308,24 +313,93 @@ static int issue_token(request_rec *r, const ask_t *ask)
     return status;
 }
 
-static int log_in(request_rec *r, const ask_t *ask)
+/* --- the throttle --- */
+
+/* One address may fail for several users: behind it may be many. */
+static token_limit_t limit_address(const token_limit_t *limit)
 {
-    token_password_t password = TOKEN_PASSWORD_WRONG;
+    token_limit_t wider = *limit;
+
+    wider.count = limit->count * ADDRESS_SHARE;
+    if (wider.count > TOKEN_THROTTLE_COUNT_MAX) {
+        wider.count = TOKEN_THROTTLE_COUNT_MAX;
+    }
+    return wider;
+}
+
+/* Seconds this login must wait; 0: it may try. */
+static int get_wait(request_rec *r, const char *username, apr_int64_t now)
+{
+    const token_limit_t *limit = token_conf_login_limit(token_conf_dir(r));
+    token_limit_t wider = limit_address(limit);
+    int user_wait = token_throttle_wait(
+        token_shared_throttle(), TOKEN_THROTTLE_LOGIN_USER,
+        r->useragent_addr, username, limit, now);
+    int address_wait = token_throttle_wait(
+        token_shared_throttle(), TOKEN_THROTTLE_LOGIN_ADDRESS,
+        r->useragent_addr, NULL, &wider, now);
+
+    return user_wait > address_wait ? user_wait : address_wait;
+}
+
+static void count_failure(request_rec *r, const char *username,
+                          apr_int64_t now)
+{
+    const token_limit_t *limit = token_conf_login_limit(token_conf_dir(r));
+    token_limit_t wider = limit_address(limit);
+
+    token_throttle_fail(token_shared_throttle(), TOKEN_THROTTLE_LOGIN_USER,
+                        r->useragent_addr, username, limit, now);
+    token_throttle_fail(token_shared_throttle(),
+                        TOKEN_THROTTLE_LOGIN_ADDRESS, r->useragent_addr,
+                        NULL, &wider, now);
+    token_shared_count(TOKEN_STATS_LOGIN_REFUSED);
+}
+
+static int answer_throttled(request_rec *r, const char *username, int wait)
+{
+    token_shared_count(TOKEN_STATS_THROTTLED);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "login of user %s not tried: too many failures, %d s left",
+                  token_conf_log_name(r, username), wait);
+    apr_table_setn(r->err_headers_out, "Retry-After",
+                   apr_itoa(r->pool, wait));
+    return answer_detail(r, HTTP_TOO_MANY_REQUESTS,
+                         apr_psprintf(r->pool, "Request was throttled. "
+                                      "Expected available in %d second%s.",
+                                      wait, wait == 1 ? "" : "s"));
+}
+
+static token_password_t check_password(request_rec *r, const ask_t *ask)
+{
     apr_size_t len = strlen(ask->username);
 
-    if (len <= USERNAME_MAX && token_text_is_printable(ask->username, len)) {
-        password = token_provider_check(
-            r, token_conf_dir(r)->login_providers, ask->username,
-            ask->password);
+    if (len > USERNAME_MAX || !token_text_is_printable(ask->username, len)) {
+        return TOKEN_PASSWORD_WRONG;
     }
-    switch (password) {
+    return token_provider_check(r, token_conf_dir(r)->login_providers,
+                                ask->username, ask->password);
+}
+
+static int log_in(request_rec *r, const ask_t *ask)
+{
+    apr_int64_t now = apr_time_sec(apr_time_now());
+    int wait = get_wait(r, ask->username, now);
+
+    if (wait) {
+        return answer_throttled(r, ask->username, wait);
+    }
+    switch (check_password(r, ask)) {
     case TOKEN_PASSWORD_RIGHT:
         return issue_token(r, ask);
     case TOKEN_PASSWORD_UNAVAILABLE:
         return answer_down(r);
+    case TOKEN_PASSWORD_BUSY:
+        return answer_throttled(r, ask->username, 1);
     case TOKEN_PASSWORD_WRONG:
         break;
     }
+    count_failure(r, ask->username, now);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "login of user %s refused: wrong name or password",
                   token_conf_log_name(r, ask->username));

@@ -9,16 +9,13 @@
 
 #include "httpd.h"
 
-#include "token_crypt.h"
-#include "token_record.h"
+#include "token_lookup.h"
 
 typedef struct token_memo_t {
     const char *text;           /* the token; NULL: nothing was judged */
     const server_rec *server;   /* whose database was asked */
-    token_verdict_t verdict;
-    token_reason_t reason;
+    token_finding_t finding;
     char id[TOKEN_ID_LEN + 1];  /* "" for a malformed token */
-    token_record_t record;      /* for all but unknown and malformed */
     token_reason_t refused;     /* why the client got 401 */
     const char *hidden;         /* the header's value, if taken away */
 } token_memo_t;

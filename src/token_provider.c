@@ -16,6 +16,7 @@
 #include "apr_strings.h"
 
 #include "token_provider.h"
+#include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -85,17 +86,14 @@ static authn_status ask_list(request_rec *r, const apr_array_header_t *list,
     return status;
 }
 
-token_password_t token_provider_check(request_rec *r,
-                                      const apr_array_header_t *list,
-                                      const char *user,
-                                      const char *password)
+/* The list's word, and for a user nobody knows a hash all the same. */
+static token_password_t ask_all(request_rec *r,
+                                const apr_array_header_t *list,
+                                const char *user, const char *password)
 {
     char *before = r->user;
     authn_status status;
 
-    if (!list || !*user || strlen(password) > TOKEN_PASSWORD_MAX) {
-        return TOKEN_PASSWORD_WRONG;
-    }
     /* Providers may replace it, as mod_authnz_ldap does. */
     r->user = apr_pstrdup(r->pool, user);
     status = ask_list(r, list, user, password);
@@ -114,4 +112,26 @@ token_password_t token_provider_check(request_rec *r,
                   "no authn provider could check a password: see the lines "
                   "before; the client is told to come back");
     return TOKEN_PASSWORD_UNAVAILABLE;
+}
+
+token_password_t token_provider_check(request_rec *r,
+                                      const apr_array_header_t *list,
+                                      const char *user,
+                                      const char *password)
+{
+    token_throttle_t *throttle = token_shared_throttle();
+    token_password_t answer;
+    int place;
+
+    if (!list || !*user || strlen(password) > TOKEN_PASSWORD_MAX) {
+        return TOKEN_PASSWORD_WRONG;
+    }
+    /* Hashes are processor time, of which tokens need some. */
+    place = token_throttle_begin_hash(throttle);
+    if (place < 0) {
+        return TOKEN_PASSWORD_BUSY;
+    }
+    answer = ask_all(r, list, user, password);
+    token_throttle_end_hash(throttle, place);
+    return answer;
 }

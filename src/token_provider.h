@@ -20,7 +20,8 @@ const char *token_provider_add(apr_array_header_t **list, const char *name,
 typedef enum {
     TOKEN_PASSWORD_WRONG = 0,   /* also: no such user, too long, no list */
     TOKEN_PASSWORD_RIGHT,
-    TOKEN_PASSWORD_UNAVAILABLE  /* a provider could not tell */
+    TOKEN_PASSWORD_UNAVAILABLE, /* a provider could not tell */
+    TOKEN_PASSWORD_BUSY         /* others are hashed: in a second again */
 } token_password_t;
 
 /* Asks one after the other until one knows the user.  Only for RIGHT is

@@ -27,7 +27,8 @@ typedef struct token_record_t {
 typedef enum {
     TOKEN_DENIED = 0,
     TOKEN_GRANTED,
-    TOKEN_UNAVAILABLE           /* it could not be asked: not a refusal */
+    TOKEN_UNAVAILABLE,          /* it could not be asked: not a refusal */
+    TOKEN_THROTTLED             /* it was not asked: too many bad ones */
 } token_verdict_t;
 
 /* Why a credential was denied. */

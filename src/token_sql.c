@@ -22,6 +22,8 @@
     "SELECT substr(digest, 1, 16), username, client, scope, networks, " \
     "created_at, expires_at, last_used_at, superseded_at, revoked_at " \
     "FROM auth_token "
+/* "%%" is one "%" behind apr_dbd_prepare(). */
+#define LITE_NOW "CAST(strftime('%%s', 'now') AS INTEGER)"
 #define NEWEST_FIRST "ORDER BY created_at DESC, digest"
 /* An index on digest serves this; a LIKE would need one of its own. */
 #define OF_ID "WHERE digest >= %s AND digest < %s"
@@ -97,10 +99,12 @@ static const token_sql_dialect_t dialects[] = {
         PG_RECORD NEWEST_FIRST,
         PG_RECORD "WHERE username = %s " NEWEST_FIRST,
         PG_RECORD OF_ID,
-        "UPDATE auth_token SET revoked_at = to_timestamp(%s) "
+        "UPDATE auth_token SET revoked_at = now() "
             OF_ID " AND revoked_at IS NULL",
-        "UPDATE auth_token SET revoked_at = to_timestamp(%s) "
-            "WHERE username = %s AND revoked_at IS NULL"
+        "UPDATE auth_token SET revoked_at = now() "
+            "WHERE username = %s AND revoked_at IS NULL",
+        "SELECT digest FROM auth_token "
+            "WHERE revoked_at >= now() - make_interval(secs => %s)"
     } },
     { "sqlite3", 1, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
@@ -113,10 +117,12 @@ static const token_sql_dialect_t dialects[] = {
         LITE_RECORD NEWEST_FIRST,
         LITE_RECORD "WHERE username = %s " NEWEST_FIRST,
         LITE_RECORD OF_ID,
-        "UPDATE auth_token SET revoked_at = CAST(%s AS INTEGER) "
+        "UPDATE auth_token SET revoked_at = " LITE_NOW " "
             OF_ID " AND revoked_at IS NULL",
-        "UPDATE auth_token SET revoked_at = CAST(%s AS INTEGER) "
-            "WHERE username = %s AND revoked_at IS NULL"
+        "UPDATE auth_token SET revoked_at = " LITE_NOW " "
+            "WHERE username = %s AND revoked_at IS NULL",
+        "SELECT digest FROM auth_token "
+            "WHERE revoked_at >= " LITE_NOW " - CAST(%s AS INTEGER)"
     } }
 };
 

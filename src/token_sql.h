@@ -21,8 +21,10 @@ typedef enum {
     TOKEN_SQL_LIST,         /* ()                records, newest first */
     TOKEN_SQL_LIST_USER,    /* (username)        likewise, of one user */
     TOKEN_SQL_SHOW,         /* (id, id + "g")    one record or none */
-    TOKEN_SQL_REVOKE,       /* (now, id, id + "g") */
-    TOKEN_SQL_REVOKE_USER,  /* (now, username) */
+    TOKEN_SQL_REVOKE,       /* (id, id + "g"), by the database's clock */
+    TOKEN_SQL_REVOKE_USER,  /* (username), likewise */
+    TOKEN_SQL_POLL,         /* (seconds)         what was revoked since so
+                             * many seconds: id is the whole digest */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
 

@@ -13,6 +13,8 @@
 #include "apr_atomic.h"
 #include "apr_strings.h"
 
+#include "token_breaker.h"
+#include "token_shared.h"
 #include "token_sql.h"
 #include "token_store.h"
 
@@ -23,6 +25,12 @@ APLOG_USE_MODULE(authn_token);
 #define ATTEMPTS_SQLITE 3
 #define ATTEMPTS 2
 
+/* For another's lock on SQLite's file, as long as apr_dbd waits. */
+#define LOCK_WAIT apr_time_from_msec(1500)
+#define LOCK_PAUSE apr_time_from_msec(50)
+
+#define DEFAULT_QUERY_TIMEOUT apr_time_from_sec(2)
+
 /* Of making SQLite's table when the server starts: two seconds in all. */
 #define MAKE_TRIES 20
 #define MAKE_PAUSE apr_time_from_msec(100)
@@ -30,17 +38,59 @@ APLOG_USE_MODULE(authn_token);
 static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
 static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
 
-/* 1 in a child process whose last statement failed: so that the log has
- * one line when it begins and one when it ends. */
-static volatile apr_uint32_t down;
+/* Of this child, by the database's number. */
+static token_breaker_t **breakers;
+static char *is_limited;        /* by a connection of its own */
+static volatile apr_uint32_t *in_trouble;
+static apr_uint32_t breaker_count;
 
 /* One statement's work on a connection; an apr_dbd code. */
 typedef int work_fn(const token_sql_t *sql, void *baton, int attempt);
+
+/* A statement to be run: what it needs, and what came of it. */
+typedef struct {
+    const token_store_t *store;
+    work_fn *work;
+    void *baton;
+    int is_write;
+    apr_time_t begun;
+    int answered;               /* if only with an error */
+    int shut;                   /* the last attempt took too long */
+    const char *error;
+} task_t;
 
 void token_store_retrieve(void)
 {
     dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
     dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
+}
+
+apr_status_t token_store_child_init(apr_uint32_t databases,
+                                    apr_pool_t *pool)
+{
+    apr_status_t rv = APR_SUCCESS;
+    apr_uint32_t i;
+
+    breakers = apr_pcalloc(pool, databases * sizeof(void *));
+    is_limited = apr_pcalloc(pool, databases);
+    in_trouble = apr_pcalloc(pool, databases * sizeof(*in_trouble));
+    breaker_count = databases;
+    for (i = 0; i < databases && rv == APR_SUCCESS; i++) {
+        rv = token_breaker_create(&breakers[i], pool);
+    }
+    return rv;
+}
+
+static token_breaker_t *get_breaker(const token_store_conf_t *conf)
+{
+    return conf->database < breaker_count ? breakers[conf->database] : NULL;
+}
+
+int token_store_is_down(const token_store_conf_t *conf)
+{
+    token_breaker_t *breaker = get_breaker(conf);
+
+    return !breaker || token_breaker_is_open(breaker);
 }
 
 static int is_sqlite(const token_sql_t *sql)
@@ -87,6 +137,14 @@ static void protect_new_file(const char *path, apr_pool_t *pool)
     }
 }
 
+/* 1 when no other attempt will help. */
+static int is_read_only(const token_sql_t *sql, int rc)
+{
+    const char *error = apr_dbd_error(sql->driver, sql->handle, rc);
+
+    return error && strstr(error, "readonly");
+}
+
 /* All children of a server come here at once, and SQLite does not wait
  * while one of them changes the file to WAL: look again, then try again. */
 static int make_table(const token_sql_t *sql, apr_pool_t *pool, int *made)
@@ -103,18 +161,27 @@ static int make_table(const token_sql_t *sql, apr_pool_t *pool, int *made)
             *made = 1;
             return 0;
         }
+        if (is_read_only(sql, rc)) {
+            return rc;
+        }
         apr_sleep(MAKE_PAUSE);
     }
     return rc;
 }
 
-static void make_sqlite_table(const token_sql_t *sql, const dbd_cfg_t *cfg,
-                              apr_pool_t *pool)
+/* Only when the server starts: a table that was there and is gone later is
+ * a failure, and an empty one in its place would make every token unknown. */
+static void make_sqlite_table(const token_sql_t *sql,
+                              token_shared_database_t *shared,
+                              const dbd_cfg_t *cfg, apr_pool_t *pool)
 {
     const char *where = cfg->params ? cfg->params : "the database";
     int made = 0;
     int rc;
 
+    if (atomic_load(&shared->has_table)) {
+        return;
+    }
     protect_new_file(cfg->params, pool);
     rc = make_table(sql, pool, &made);
     if (rc) {
@@ -123,7 +190,10 @@ static void make_sqlite_table(const token_sql_t *sql, const dbd_cfg_t *cfg,
                      "and its directory must be writable for httpd's user",
                      where, apr_dbd_error(sql->driver, sql->handle, rc));
     }
-    else if (made) {
+    else {
+        atomic_store(&shared->has_table, 1);
+    }
+    if (made) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, cfg->server,
                      "table auth_token made in %s", where);
     }
@@ -149,15 +219,8 @@ static void prepare_others(const token_sql_t *sql, const dbd_cfg_t *cfg,
     }
 }
 
-static void check_pgsql(const token_sql_t *sql, const dbd_cfg_t *cfg,
-                        apr_pool_t *pool)
+static void check_pgsql(const dbd_cfg_t *cfg)
 {
-    if (!has_table(sql, pool)) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, cfg->server,
-                     "there is no table auth_token in the database of "
-                     "DBDParams: requests with tokens get 503 until "
-                     "\"httoken init\" makes it");
-    }
     if (!cfg->params || !strstr(cfg->params, "connect_timeout")) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cfg->server,
                      "DBDParams has no connect_timeout: a database that "
@@ -166,12 +229,34 @@ static void check_pgsql(const token_sql_t *sql, const dbd_cfg_t *cfg,
     }
 }
 
-apr_status_t token_store_connected(apr_pool_t *pool, dbd_cfg_t *cfg,
-                                   ap_dbd_t *dbd)
+/* mod_dbd would make threads wait for a connection without end: one is
+ * left to other modules.  Hosts with equal settings share a pool, of which
+ * it names only one; the others get the same limit. */
+static void limit_breakers(const token_store_conf_t *conf,
+                           const dbd_cfg_t *cfg)
+{
+    apr_uint32_t i;
+    int connections = 1;
+
+#if APR_HAS_THREADS
+    connections = cfg->nmax > 2 ? cfg->nmax - 1 : cfg->nmax;
+#endif
+    for (i = 0; i < breaker_count; i++) {
+        if (i == conf->database || !is_limited[i]) {
+            token_breaker_limit(breakers[i], connections);
+        }
+        is_limited[i] |= i == conf->database;
+    }
+}
+
+apr_status_t token_store_connected(const token_store_conf_t *conf,
+                                   dbd_cfg_t *cfg, ap_dbd_t *dbd,
+                                   apr_pool_t *pool)
 {
     static volatile apr_uint32_t told;
     token_sql_t sql;
 
+    limit_breakers(conf, cfg);
     if (!bind_sql(&sql, dbd)) {
         if (!apr_atomic_xchg32(&told, 1)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cfg->server,
@@ -181,11 +266,14 @@ apr_status_t token_store_connected(apr_pool_t *pool, dbd_cfg_t *cfg,
         return APR_SUCCESS;
     }
     if (is_sqlite(&sql)) {
-        make_sqlite_table(&sql, cfg, pool);
+        make_sqlite_table(&sql, token_shared_database(conf->database), cfg,
+                          pool);
         prepare_others(&sql, cfg, pool);
     }
     else if (!apr_atomic_xchg32(&told, 1)) {
-        check_pgsql(&sql, cfg, pool);
+        /* Nothing is asked here, where mod_dbd holds its lock: a server that
+         * takes connections and is silent would hold all workers. */
+        check_pgsql(cfg);
     }
     token_sql_prepare(&sql, TOKEN_SQL_VALIDATE);
     token_sql_prepare(&sql, TOKEN_SQL_ISSUE);
@@ -194,101 +282,186 @@ apr_status_t token_store_connected(apr_pool_t *pool, dbd_cfg_t *cfg,
 
 /* --- a statement --- */
 
-static void note_down(request_rec *r, const char *what)
+static void fail(task_t *task, const char *error)
 {
-    /* The first one speaks for all until the database answers again. */
-    int level = apr_atomic_xchg32(&down, 1) ? APLOG_DEBUG : APLOG_ERR;
-
-    ap_log_rerror(APLOG_MARK, level, 0, r,
-                  "the token database does not answer: %s; requests with "
-                  "tokens get 503 until it does", what);
+    task->error = error;
 }
 
-static void note_up(request_rec *r)
+/* An error that names our table is one of the set-up. */
+static const char *get_cure(const char *error)
 {
-    if (apr_atomic_read32(&down) && apr_atomic_xchg32(&down, 0)) {
-        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                      "the token database answers again");
+    return strstr(error, "auth_token")
+        ? " (\"httoken init\" makes the table; may the role of DBDParams "
+          "use it?)" : "";
+}
+
+/* The first trouble speaks for all until a statement goes well again; that
+ * a token cannot be stored is said each time. */
+static void note_result(const task_t *task, int done)
+{
+    volatile apr_uint32_t *trouble =
+        &in_trouble[task->store->conf->database];
+
+    if (done) {
+        if (apr_atomic_read32(trouble) && apr_atomic_xchg32(trouble, 0)) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->store->server,
+                         "the token database answers again");
+        }
+    }
+    else if (task->is_write && task->answered) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
+                     "the token database stores no token: %s%s", task->error,
+                     get_cure(task->error));
+    }
+    else if (!apr_atomic_xchg32(trouble, 1)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
+                     "the token database does not answer: %s%s; tokens not "
+                     "checked lately get 503 until it does", task->error,
+                     get_cure(task->error));
     }
 }
 
 /* 1 when trying again can help: the connection was mended, or SQLite lost
- * the statements by a schema change.  A lock was waited for already. */
-static int mend(request_rec *r, const token_sql_t *sql, const char *error)
+ * the statements by a schema change. */
+static int mend(task_t *task, const token_sql_t *sql)
 {
-    if (apr_dbd_check_conn(sql->driver, r->pool, sql->handle)
+    if (apr_dbd_check_conn(sql->driver, task->store->pool, sql->handle)
         != APR_SUCCESS) {
         return 0;
     }
     if (is_sqlite(sql)) {
-        if (strstr(error, "locked")) {
-            return 0;
-        }
         token_sql_forget(sql);
     }
     return 1;
 }
 
-/* What follows on further lines may quote the parameters. */
-static const char *first_line(request_rec *r, const char *error)
+/* SQLite's lock is another's, and passes: apr_dbd waits for it to run a
+ * statement, but not to prepare one.  1: try again. */
+static int wait_for_lock(const task_t *task)
 {
-    return error ? apr_pstrmemdup(r->pool, error, strcspn(error, "\r\n"))
+    if (apr_time_now() - task->begun > LOCK_WAIT) {
+        return 0;
+    }
+    apr_sleep(LOCK_PAUSE);
+    return 1;
+}
+
+/* What follows on further lines may quote the parameters. */
+static const char *first_line(apr_pool_t *pool, const char *error)
+{
+    return error ? apr_pstrmemdup(pool, error, strcspn(error, "\r\n"))
                  : "unknown error";
 }
 
-static int run_attempts(request_rec *r, const token_sql_t *sql,
-                        work_fn *work, void *baton)
+static apr_interval_time_t get_timeout(const token_store_conf_t *conf)
 {
-    int attempts = is_sqlite(sql) ? ATTEMPTS_SQLITE : ATTEMPTS;
-    int attempt;
-    const char *error = "";
+    return conf->query_timeout < 0 ? DEFAULT_QUERY_TIMEOUT
+                                   : conf->query_timeout;
+}
 
-    for (attempt = 1; attempt <= attempts; attempt++) {
-        int rc = work(sql, baton, attempt);
+/* 1 when the statement went well within its time. */
+static int attempt_work(task_t *task, const token_sql_t *sql, int attempt)
+{
+    token_overdue_t statement;
+    int rc;
 
-        if (rc == 0) {
-            note_up(r);
-            return 1;
-        }
-        error = first_line(r, apr_dbd_error(sql->driver, sql->handle, rc));
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                      "token database, attempt %d: %s", attempt, error);
-        if (!mend(r, sql, error)) {
-            break;
-        }
+    token_deadline_begin(token_shared_deadline(), &statement, sql->driver,
+                         sql->handle, get_timeout(task->store->conf));
+    rc = task->work(sql, task->baton, attempt);
+    task->shut = token_deadline_end(token_shared_deadline(), &statement);
+    if (rc == 0) {
+        return 1;
     }
-    note_down(r, error);
+    fail(task, task->shut ? "no answer within AuthTokenQueryTimeout"
+                    : first_line(task->store->pool,
+                                 apr_dbd_error(sql->driver, sql->handle,
+                                               rc)));
+    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, task->store->server,
+                 "token database, attempt %d: %s", attempt, task->error);
     return 0;
 }
 
-static int run(request_rec *r, work_fn *work, void *baton)
+static int run_attempts(task_t *task, const token_sql_t *sql)
 {
+    int attempts = is_sqlite(sql) ? ATTEMPTS_SQLITE : ATTEMPTS;
+    int attempt = 1;
+
+    while (attempt <= attempts) {
+        if (attempt_work(task, sql, attempt)) {
+            task->error = NULL;
+            task->answered = 1;
+            return 1;
+        }
+        if (is_sqlite(sql) && strstr(task->error, "locked")) {
+            if (!wait_for_lock(task)) {
+                break;
+            }
+            continue;
+        }
+        if (!mend(task, sql)) {
+            return 0;
+        }
+        attempt++;
+    }
+    /* The connection is good: it was the statement.  The next one may be
+     * another, or the table may be there by then. */
+    task->answered = !task->shut;
+    return 0;
+}
+
+static int run_connected(task_t *task)
+{
+    const token_store_t *store = task->store;
     token_sql_t sql;
     ap_dbd_t *dbd;
     int done = 0;
 
     if (!dbd_open || !dbd_close) {
-        note_down(r, "mod_dbd is not loaded");
+        fail(task, "mod_dbd is not loaded");
         return 0;
     }
-    dbd = dbd_open(r->pool, r->server);
+    dbd = dbd_open(store->pool, store->server);
     if (!dbd) {
-        note_down(r, "no connection, see mod_dbd's lines before; are "
-                  "DBDriver and DBDParams right for this host");
+        fail(task, "no connection, see mod_dbd's lines before; are DBDriver "
+             "and DBDParams right for this host");
         return 0;
     }
     if (bind_sql(&sql, dbd)) {
-        done = run_attempts(r, &sql, work, baton);
+        done = run_attempts(task, &sql);
     }
     else {
-        note_down(r, "no statements for this DBDriver");
+        fail(task, "no statements for this DBDriver");
     }
-    dbd_close(r->server, dbd);
+    dbd_close(store->server, dbd);
+    return done;
+}
+
+static int run(const token_store_t *store, work_fn *work, void *baton,
+               int is_write)
+{
+    token_breaker_t *breaker = get_breaker(store->conf);
+    task_t task;
+    int done;
+
+    if (!breaker || !token_breaker_enter(breaker)) {
+        return 0;
+    }
+    memset(&task, 0, sizeof(task));
+    task.store = store;
+    task.work = work;
+    task.baton = baton;
+    task.is_write = is_write;
+    task.begun = apr_time_now();
+    done = run_connected(&task);
+    token_stats_note_database(token_shared_stats(), store->conf->database,
+                              task.answered);
+    note_result(&task, done);
+    token_breaker_leave(breaker, task.answered);
     return done;
 }
 
 typedef struct {
-    request_rec *r;
+    apr_pool_t *pool;
     const char *digest;
     token_record_t *record;
     int found;
@@ -311,27 +484,27 @@ static int find_record(const token_sql_t *sql, void *baton, int attempt)
     args[0] = find->digest;
     find->found = 0;
     return token_sql_select(sql, TOKEN_SQL_VALIDATE, args, keep_record, find,
-                            find->r->pool);
+                            find->pool);
 }
 
 token_store_status_t token_store_find(
-    request_rec *r, const char digest[TOKEN_DIGEST_LEN + 1],
+    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     token_record_t *record)
 {
     find_t find;
 
-    find.r = r;
+    find.pool = store->pool;
     find.digest = digest;
     find.record = record;
     find.found = 0;
-    if (!run(r, find_record, &find)) {
+    if (!run(store, find_record, &find, 0)) {
         return TOKEN_STORE_DOWN;
     }
     return find.found ? TOKEN_STORE_FOUND : TOKEN_STORE_NONE;
 }
 
 typedef struct {
-    request_rec *r;
+    apr_pool_t *pool;
     const char *digest;
     const token_record_t *record;
     int stored;
@@ -342,7 +515,7 @@ static int issue_record(const token_sql_t *sql, void *baton, int attempt)
     issue_t *issue = baton;
     int rows = 0;
     int rc = token_sql_issue(sql, issue->record, issue->digest, &rows,
-                             issue->r->pool);
+                             issue->pool);
 
     /* A repeated insert finds the row that the first one left before its
      * connection broke.  On the first attempt there can be none: random
@@ -352,23 +525,64 @@ static int issue_record(const token_sql_t *sql, void *baton, int attempt)
 }
 
 token_store_status_t token_store_issue(
-    request_rec *r, const char digest[TOKEN_DIGEST_LEN + 1],
+    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     const token_record_t *record)
 {
     issue_t issue;
 
-    issue.r = r;
+    issue.pool = store->pool;
     issue.digest = digest;
     issue.record = record;
     issue.stored = 0;
-    if (!run(r, issue_record, &issue)) {
+    if (!run(store, issue_record, &issue, 1)) {
         return TOKEN_STORE_DOWN;
     }
     if (!issue.stored) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "a new token's row was there already: is the random "
-                      "source of this host broken");
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, store->server,
+                     "a new token's row was there already: is the random "
+                     "source of this host broken");
         return TOKEN_STORE_DOWN;
     }
     return TOKEN_STORE_FOUND;
+}
+
+typedef struct {
+    apr_pool_t *pool;
+    const char *seconds;
+    token_store_each_t *each;
+    void *baton;
+} poll_t;
+
+static void name_digest(void *baton, const token_record_t *record)
+{
+    poll_t *poll = baton;
+
+    if (strlen(record->id) == TOKEN_DIGEST_LEN) {
+        poll->each(poll->baton, record->id);
+    }
+}
+
+static int poll_revoked(const token_sql_t *sql, void *baton, int attempt)
+{
+    poll_t *poll = baton;
+    const char *args[1];
+
+    (void)attempt;
+    args[0] = poll->seconds;
+    return token_sql_select(sql, TOKEN_SQL_POLL, args, name_digest, poll,
+                            poll->pool);
+}
+
+token_store_status_t token_store_poll(const token_store_t *store,
+                                      int seconds, token_store_each_t *each,
+                                      void *baton)
+{
+    poll_t poll;
+
+    poll.pool = store->pool;
+    poll.seconds = apr_itoa(store->pool, seconds);
+    poll.each = each;
+    poll.baton = baton;
+    return run(store, poll_revoked, &poll, 0) ? TOKEN_STORE_FOUND
+                                              : TOKEN_STORE_DOWN;
 }

@@ -7,13 +7,14 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "apr_time.h"
-#include "apr_strings.h"
-
 #include "token_text.h"
 
 /* 9999-12-31T23:59:59Z */
 #define LAST_SECOND APR_INT64_C(253402300799)
+
+/* From 0000-03-01 to 1970-01-01, and the length of the calendar's cycle. */
+#define DAYS_TO_1970 719468
+#define DAYS_OF_400_YEARS 146097
 
 static const char base62[] =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -220,14 +221,39 @@ int token_text_seconds(apr_int64_t *seconds, const char *text)
     return 0;
 }
 
+/* Writes n in so many digits. */
+static void write_digits(char *out, int digits, int n)
+{
+    while (digits-- > 0) {
+        out[digits] = (char)('0' + n % 10);
+        n /= 10;
+    }
+}
+
+/* Every granted request has a date in its environment, and gmtime_r() takes
+ * a lock of the whole process: so the calendar is computed here.  Years are
+ * counted from 1 March, which puts the leap day last; a month is then the
+ * (5 * day + 2) / 153th. */
 void token_text_date(char out[TOKEN_DATE_SIZE], apr_int64_t seconds)
 {
-    apr_time_exp_t t;
+    int days, of_day, era, year, day, month;
 
     /* Years have four digits: what is before 1970 or past 9999 is clipped. */
     seconds = seconds < 0 ? 0 : seconds > LAST_SECOND ? LAST_SECOND : seconds;
-    apr_time_exp_gmt(&t, apr_time_from_sec(seconds));
-    apr_snprintf(out, TOKEN_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ",
-                 t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
-                 t.tm_min, t.tm_sec);
+    of_day = (int)(seconds % 86400);
+    days = (int)(seconds / 86400) + DAYS_TO_1970;
+    era = days / DAYS_OF_400_YEARS;
+    day = days % DAYS_OF_400_YEARS;
+    year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    day -= 365 * year + year / 4 - year / 100;
+    year += 400 * era;
+    month = (5 * day + 2) / 153;
+    day -= (153 * month + 2) / 5;
+    memcpy(out, "0000-00-00T00:00:00Z", TOKEN_DATE_SIZE);
+    write_digits(out, 4, year + (month >= 10));
+    write_digits(out + 5, 2, month < 10 ? month + 3 : month - 9);
+    write_digits(out + 8, 2, day + 1);
+    write_digits(out + 11, 2, of_day / 3600);
+    write_digits(out + 14, 2, of_day / 60 % 60);
+    write_digits(out + 17, 2, of_day % 60);
 }

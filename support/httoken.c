@@ -239,12 +239,11 @@ static int run_show(tool_t *tool)
 static int change_revoked(tool_t *tool, int *rows)
 {
     const char *id = tool->options.argument;
-    const char *args[3];
+    const char *args[2];
     int rc;
 
-    args[0] = apr_psprintf(tool->pool, "%" APR_INT64_T_FMT, get_now());
-    args[1] = id ? id : tool->options.user;
-    args[2] = id ? apr_pstrcat(tool->pool, id, "g", NULL) : NULL;
+    args[0] = id ? id : tool->options.user;
+    args[1] = id ? apr_pstrcat(tool->pool, id, "g", NULL) : NULL;
     rc = token_sql_change(&tool->db.sql,
                           id ? TOKEN_SQL_REVOKE : TOKEN_SQL_REVOKE_USER,
                           args, rows, tool->pool);

@@ -13,6 +13,8 @@ use MIME::Base64 qw(encode_base64);
 use Test::More;
 
 my $site = AuthnToken::Test->new(modules => [qw(ssl)], conf => <<'CONF');
+# Rows are changed by hand here, and the next request must see it.
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

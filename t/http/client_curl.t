@@ -19,6 +19,7 @@ delete @ENV{ grep { /proxy|^(?:REQUESTS|CURL|WGET|HTTPIE)_|^WGETRC/i }
 my $home = temp_dir();
 my $site = AuthnToken::Test->new(modules => [qw(dav dav_fs)],
     conf => <<'CONF');
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

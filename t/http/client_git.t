@@ -25,6 +25,7 @@ my %env = (HOME => $home, GIT_CONFIG_NOSYSTEM => 1, GIT_TERMINAL_PROMPT => 0,
     GIT_COMMITTER_NAME => 'Committer', GIT_COMMITTER_EMAIL => 'c@x.y');
 
 my $site = AuthnToken::Test->new(conf => <<"CONF");
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

@@ -23,6 +23,7 @@ delete @ENV{ grep { /proxy|^npm_|^NODE_/i } keys %ENV };
 
 my $home = temp_dir();
 my $site = AuthnToken::Test->new(conf => <<'CONF');
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

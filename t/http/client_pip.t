@@ -20,6 +20,7 @@ plan skip_all => 'no Python 3 with pip found' if !$python;
 
 my $home = temp_dir();
 my $site = AuthnToken::Test->new(conf => <<'CONF');
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

@@ -17,6 +17,7 @@ delete @ENV{ grep { /proxy|^SVN_/i } keys %ENV };
 my $home = temp_dir();
 my $user = AuthnToken::Server::user();
 my $common = <<'CONF';
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

@@ -42,6 +42,7 @@ my %more = ($zoe => $zoes, long => 'p' x 1024, 'n' x 255 => 'long-name',
 my $more = join '', map { sha($_, $more{$_}) } sort keys %more;
 
 my $conf = <<'CONF';
+AuthTokenLoginLimit 0 60s
 CustomLog "@@TMP@@/logs/user_log" "%u" env=!harness_probe
 KeepAlive On
 <Location "/api-token-auth/">
@@ -758,7 +759,7 @@ $site->done;
         '{"detail":"Unsupported media type \"text/plain\" in request."}',
         'and so is a body that is none');
     $down->expect_log(qr/authn_token:error\] .* the token database does not /
-        . 'answer: .*; requests with tokens get 503 until it does');
+        . 'answer: .*; tokens not checked lately get 503 until it does');
     chmod 0755, $db or die "$db: $!\n";
     if (!$pgsql) {
         ok poll(sub { $down->post($where, {@alice})->code == 200 }, 10),

@@ -21,6 +21,7 @@ my $good = '{"username":"alice","password":"wonder-land"}';
 
 my $site = AuthnToken::Test->new(name => 'bodies', modules => ['deflate'],
     conf => <<'CONF')->start;
+AuthTokenLoginLimit 0 60s
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

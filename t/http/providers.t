@@ -80,6 +80,7 @@ my %basic = (
 );
 
 my $conf = <<'CONF';
+AuthTokenLoginLimit 0 60s
 <AuthnProviderAlias file staff>
     AuthUserFile @@TMP@@/conf/staff
 </AuthnProviderAlias>

@@ -28,6 +28,7 @@ CONF
 $target->start;
 my $there = 'http://127.0.0.1:' . $target->port;
 my $login_conf = <<'CONF';
+AuthTokenTable 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file

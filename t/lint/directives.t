@@ -35,7 +35,10 @@ for my $name (sort keys %directive) {
     like($tests, qr/\b$name\b/, "$name is used by a test");
 }
 
-my %known = map { $_ => 1 } keys %directive, @PROMISED;
+# Lines of the status page are named like directives.
+my @status = -f 'src/token_status.c'
+    ? slurp('src/token_status.c') =~ /"(AuthToken\w+)"/g : ();
+my %known = map { $_ => 1 } keys %directive, @PROMISED, @status;
 for my $file ('README.md', files_in('docs'), files_in('conf'),
     files_in('t')) {
     next if !-f $file;

@@ -207,7 +207,8 @@ sub DESTROY {
 }
 
 sub end_all {
-    for my $process (reverse @running) {
+    # A copy: each end takes one off the list.
+    for my $process (reverse my @all = @running) {
         $process->end('TERM', 10) if $process->{owner} == $$;
     }
     return;

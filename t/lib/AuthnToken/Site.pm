@@ -224,6 +224,9 @@ sub output {
 # stop: true when all went well.
 sub stop {
     my ($self) = @_;
+    # event's own code may crash when it is told to stop while it closes a
+    # connection: one more request lets it come to rest.
+    $self->{server}->ping;
     $self->{ended_badly} = 1 if !$self->{server}->stop;
     return !$self->{ended_badly};
 }

@@ -1,0 +1,226 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides what happens without a request: one child of the host asks the
+ * databases what was revoked elsewhere, and each child looks after its
+ * overdue statements.  How these are done is the services' matter. */
+#include <stdatomic.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "ap_mpm.h"
+#include "mod_watchdog.h"
+
+#include "token_conf.h"
+#include "token_jobs.h"
+#include "token_shared.h"
+#include "token_store.h"
+#include "token_tree.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* Seconds looked back further than the last poll: a revocation is visible
+ * only when its transaction ends, after the moment it bears. */
+#define POLL_OVERLAP 10
+
+/* After so many seconds without an answer the table is emptied as well. */
+#define POLL_LOST 3600
+
+#define DEADLINE_INTERVAL apr_time_from_msec(100)
+
+#define LEAVE_PAUSE apr_time_from_msec(10)
+
+static apr_uint32_t databases;
+
+/* Of this child: jobs at work, and that it is about to end. */
+static atomic_int working;
+static atomic_int leaving;
+
+/* 1: go on, and say end_job() after it. */
+static int begin_job(int state)
+{
+    atomic_fetch_add(&working, 1);
+    if (state == AP_WATCHDOG_STATE_RUNNING && !atomic_load(&leaving)) {
+        return 1;
+    }
+    atomic_fetch_sub(&working, 1);
+    return 0;
+}
+
+static void end_job(void)
+{
+    atomic_fetch_sub(&working, 1);
+}
+
+/* mod_watchdog's threads outlive the connections they use: before the
+ * child's pool goes, its jobs must have come to their end.  The deadline job
+ * may have stopped already. */
+static apr_status_t await_jobs(void *data)
+{
+    (void)data;
+    atomic_store(&leaving, 1);
+    while (atomic_load(&working) > 0) {
+        token_deadline_check(token_shared_deadline(), apr_time_now());
+        apr_sleep(LEAVE_PAUSE);
+    }
+    return APR_SUCCESS;
+}
+
+/* --- revocations elsewhere --- */
+
+static void bury_token(void *baton, const char *digest)
+{
+    const token_store_conf_t *conf = baton;
+    token_key_t key;
+
+    token_table_key(&key, digest, conf->database);
+    token_table_revoke(token_shared_table(), &key,
+                       apr_time_sec(apr_time_now()));
+}
+
+static void poll_database(server_rec *s, apr_pool_t *pool)
+{
+    const token_store_conf_t *conf = token_conf_store(s);
+    token_shared_database_t *shared = token_shared_database(conf->database);
+    apr_int64_t now = apr_time_sec(apr_time_now());
+    /* By whichever child: the one that polls may end. */
+    apr_int64_t last = atomic_load(&shared->last_poll);
+    apr_int64_t seconds = last ? now - last : 0;
+    token_store_t store;
+    int lost;
+
+    store.server = s;
+    store.conf = conf;
+    store.pool = pool;
+    lost = seconds < 0 || seconds > POLL_LOST;
+    if (token_store_poll(&store, (lost ? 0 : (int)seconds) + POLL_OVERLAP,
+                         bury_token, (void *)conf) == TOKEN_STORE_FOUND) {
+        /* Only now: while the database is down the table is all there is. */
+        if (lost) {
+            token_table_flush(token_shared_table());
+        }
+        atomic_store(&shared->last_poll, now);
+    }
+}
+
+/* Anything else than success would be the last time, for both. */
+static apr_status_t do_poll(int state, void *server, apr_pool_t *pool)
+{
+    if (begin_job(state)) {
+        poll_database(server, pool);
+        end_job();
+    }
+    return APR_SUCCESS;
+}
+
+/* --- overdue statements --- */
+
+static apr_status_t do_deadlines(int state, void *data, apr_pool_t *pool)
+{
+    (void)data;
+    (void)pool;
+    if (begin_job(state)) {
+        token_deadline_check(token_shared_deadline(), apr_time_now());
+        end_job();
+    }
+    return APR_SUCCESS;
+}
+
+/* --- start --- */
+
+static apr_status_t add_job(const char *name, int singleton,
+                            apr_interval_time_t interval, void *data,
+                            ap_watchdog_callback_fn_t *job,
+                            apr_pool_t *pconf)
+{
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get_instance =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add_callback =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
+    ap_watchdog_t *watchdog;
+    apr_status_t rv;
+
+    if (!get_instance || !add_callback) {
+        return APR_ENOTIMPL;
+    }
+    rv = get_instance(&watchdog, name, 0, singleton, pconf);
+    return rv == APR_SUCCESS ? add_callback(watchdog, interval, data, job)
+                             : rv;
+}
+
+/* One poll for each database, with the settings of its first host. */
+static apr_status_t add_polls(server_rec *s, apr_pool_t *pconf)
+{
+    apr_uint32_t next = 0;
+    apr_status_t rv = APR_SUCCESS;
+
+    for (; s && rv == APR_SUCCESS; s = s->next) {
+        apr_interval_time_t interval = token_conf_poll_interval(s);
+
+        if (token_conf_store(s)->database != next) {
+            continue;
+        }
+        next++;
+        if (interval > 0) {
+            rv = add_job("_authn_token_poll_", 1, interval, s, do_poll,
+                         pconf);
+        }
+    }
+    return rv;
+}
+
+static int is_rehearsal(void)
+{
+    return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
+int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                           apr_pool_t *ptemp, server_rec *s)
+{
+    apr_status_t rv;
+
+    (void)plog;
+    (void)ptemp;
+    if (is_rehearsal()) {
+        return OK;
+    }
+    databases = token_tree_number_databases(s, pconf);
+    rv = token_shared_create(token_conf_table(s), databases, pconf);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
+                     "no shared memory for the table of AuthTokenTable: "
+                     "name fewer slots (512 bytes each)");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    rv = add_job("_authn_token_deadline_", 0, DEADLINE_INTERVAL, NULL,
+                 do_deadlines, pconf);
+    if (rv == APR_SUCCESS && token_shared_table()) {
+        rv = add_polls(s, pconf);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
+                     "mod_watchdog is not at work: revocations elsewhere are "
+                     "seen within AuthTokenCacheTTL only, and "
+                     "AuthTokenQueryTimeout is not kept");
+    }
+    return OK;
+}
+
+void token_jobs_child_init(apr_pool_t *pool, server_rec *s)
+{
+    apr_status_t rv = token_shared_child_init(pool);
+
+    atomic_store(&working, 0);
+    atomic_store(&leaving, 0);
+    if (rv == APR_SUCCESS) {
+        rv = token_store_child_init(databases, pool);
+        apr_pool_pre_cleanup_register(pool, NULL, await_jobs);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "this child cannot check tokens: OpenSSL has no "
+                     "SHA-256, or there are no mutexes; they get 503");
+    }
+}

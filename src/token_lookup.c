@@ -1,0 +1,221 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides whom to ask about a token, the table or the database, and how
+ * long an answer is trusted.  Whether a record is good is token_record's
+ * rule; what follows from the verdict is the flow's. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_log.h"
+#include "apr_atomic.h"
+
+#include "token_conf.h"
+#include "token_lookup.h"
+#include "token_shared.h"
+#include "token_store.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* Seconds for which "no such token" is believed without asking again. */
+#define UNKNOWN_TTL 5
+
+/* Bad tokens that one address may have looked up in the database. */
+static const token_limit_t bad_tokens = { 100, 60 };
+
+/* One question, and what the table said to it. */
+typedef struct {
+    request_rec *r;
+    apr_pool_t *pool;           /* keeps the answer */
+    const char *digest;
+    apr_int64_t now;
+    token_key_t key;
+    token_entry_t *entry;
+    token_table_status_t status;
+} question_t;
+
+static void bind_store(token_store_t *store, request_rec *r,
+                       apr_pool_t *pool)
+{
+    store->server = r->server;
+    store->conf = token_conf_store(r->server);
+    store->pool = pool;
+}
+
+static void deny(token_finding_t *finding, token_reason_t reason)
+{
+    finding->verdict = TOKEN_DENIED;
+    finding->reason = reason;
+}
+
+/* Seconds since the entry was checked; a clock set back makes it old. */
+static apr_int64_t get_age(const question_t *q)
+{
+    apr_int64_t age = q->now - q->entry->checked_at;
+
+    return age < -1 ? APR_INT64_MAX : age;
+}
+
+static void judge_record(const question_t *q, token_finding_t *finding,
+                         const token_record_t *record)
+{
+    if (record) {
+        finding->record = *record;
+    }
+    finding->verdict = token_record_judge(&finding->reason, record, q->now);
+}
+
+/* 1 when the table alone can answer; the finding is filled all the same,
+ * for the case that the database does not. */
+static int ask_table(question_t *q, token_finding_t *finding)
+{
+    token_table_t *table = token_shared_table();
+
+    if (!table) {
+        return 0;
+    }
+    token_table_key(&q->key, q->digest,
+                    token_conf_store(q->r->server)->database);
+    q->entry = apr_palloc(q->pool, sizeof(*q->entry));
+    q->status = token_table_get(table, &q->key, q->entry, q->now);
+    switch (q->status) {
+    case TOKEN_TABLE_MISS:
+        return 0;
+    case TOKEN_TABLE_UNKNOWN:
+        deny(finding, TOKEN_REASON_UNKNOWN);
+        return get_age(q) < UNKNOWN_TTL;
+    case TOKEN_TABLE_REVOKED:
+        deny(finding, TOKEN_REASON_REVOKED);
+        return get_age(q) < TOKEN_TABLE_TOMBSTONE;
+    case TOKEN_TABLE_RECORD:
+        break;
+    }
+    judge_record(q, finding, &q->entry->record);
+    return get_age(q) < token_conf_cache_ttl(token_conf_dir(q->r));
+}
+
+/* The database is down: an old entry is good for a while longer. */
+static void answer_stale(const question_t *q, token_finding_t *finding)
+{
+    const token_dir_conf_t *conf = token_conf_dir(q->r);
+
+    token_shared_count(TOKEN_STATS_DOWN);
+    if (q->status == TOKEN_TABLE_REVOKED
+        || (q->status == TOKEN_TABLE_RECORD
+            && (finding->verdict == TOKEN_DENIED
+                || get_age(q) < token_conf_cache_ttl(conf)
+                   + token_conf_stale_window(conf)))) {
+        token_shared_count(TOKEN_STATS_STALE);
+        return;
+    }
+    memset(&finding->record, 0, sizeof(finding->record));
+    finding->verdict = TOKEN_UNAVAILABLE;
+}
+
+static void keep_record(const question_t *q, const token_ticket_t *ticket,
+                        const token_record_t *record)
+{
+    static volatile apr_uint32_t told;
+
+    if (token_table_put(token_shared_table(), &q->key, ticket, record,
+                        q->now)
+        && !apr_atomic_xchg32(&told, 1)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r,
+                      "token %s is not kept in the table: its user, client "
+                      "and scope have more than %d bytes; it is asked of "
+                      "the database each time (said once)", record->id,
+                      TOKEN_TABLE_TEXT);
+    }
+}
+
+static void forget_record(const question_t *q)
+{
+    token_throttle_fail(token_shared_throttle(),
+                        TOKEN_THROTTLE_TOKEN_ADDRESS,
+                        q->r->useragent_addr, NULL, &bad_tokens, q->now);
+    if (!token_shared_table()) {
+        return;
+    }
+    if (q->status == TOKEN_TABLE_RECORD) {
+        token_table_revoke(token_shared_table(), &q->key, q->now);
+    }
+    token_table_put_unknown(token_shared_table(), &q->key, q->now);
+}
+
+static void ask_database(const question_t *q, token_finding_t *finding)
+{
+    token_record_t record;
+    token_ticket_t ticket;
+    token_store_t store;
+
+    bind_store(&store, q->r, q->pool);
+    if (token_shared_table()) {
+        token_table_ticket(token_shared_table(), &ticket);
+    }
+    token_shared_count(TOKEN_STATS_MISS);
+    switch (token_store_find(&store, q->digest, &record)) {
+    case TOKEN_STORE_FOUND:
+        judge_record(q, finding, &record);
+        if (token_shared_table()) {
+            keep_record(q, &ticket, &record);
+        }
+        break;
+    case TOKEN_STORE_NONE:
+        memset(&finding->record, 0, sizeof(finding->record));
+        deny(finding, TOKEN_REASON_UNKNOWN);
+        forget_record(q);
+        break;
+    case TOKEN_STORE_DOWN:
+        answer_stale(q, finding);
+        break;
+    }
+}
+
+void token_lookup_find(request_rec *r, apr_pool_t *pool,
+                       const char digest[TOKEN_DIGEST_LEN + 1],
+                       token_finding_t *finding)
+{
+    question_t q;
+
+    memset(finding, 0, sizeof(*finding));
+    memset(&q, 0, sizeof(q));
+    q.r = r;
+    q.pool = pool;
+    q.digest = digest;
+    /* Not request_time: a request may be long in coming. */
+    q.now = apr_time_sec(apr_time_now());
+    if (ask_table(&q, finding)) {
+        token_shared_count(q.status == TOKEN_TABLE_UNKNOWN
+                               ? TOKEN_STATS_NEGATIVE : TOKEN_STATS_HIT);
+        return;
+    }
+    if (q.status == TOKEN_TABLE_MISS || q.status == TOKEN_TABLE_UNKNOWN) {
+        finding->wait = token_throttle_wait(
+            token_shared_throttle(), TOKEN_THROTTLE_TOKEN_ADDRESS,
+            r->useragent_addr, NULL, &bad_tokens, q.now);
+        if (finding->wait) {
+            finding->verdict = TOKEN_THROTTLED;
+            return;
+        }
+    }
+    ask_database(&q, finding);
+}
+
+int token_lookup_issue(request_rec *r,
+                       const char digest[TOKEN_DIGEST_LEN + 1],
+                       const token_record_t *record)
+{
+    token_store_t store;
+    token_key_t key;
+
+    bind_store(&store, r, r->pool);
+    if (token_store_issue(&store, digest, record) != TOKEN_STORE_FOUND) {
+        return 0;
+    }
+    if (token_shared_table()) {
+        token_table_key(&key, digest, store.conf->database);
+        token_table_forget_unknown(token_shared_table(), &key);
+    }
+    return 1;
+}

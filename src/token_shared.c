@@ -1,0 +1,107 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides when what is shared is made, and where it is found.  The only
+ * globals of the request path are here. */
+#include <unistd.h>
+
+#include "apr_shm.h"
+
+#include "token_shared.h"
+
+/* Of the memory that children inherit; made anew with each configuration,
+ * so that a graceful restart begins with an empty table. */
+static token_table_t *table;
+static token_stats_t *stats;
+static token_throttle_t *throttle;
+static token_shared_database_t *databases;
+
+/* Of this child. */
+static token_deadline_t *deadline;
+static token_crypt_t *digests;
+
+/* Half of the processors at most hash passwords; the rest check tokens. */
+static int count_hashes(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return processors > 2 ? (int)(processors / 2) : 1;
+}
+
+static apr_status_t create_databases(apr_uint32_t count, apr_pool_t *pconf)
+{
+    apr_shm_t *shm;
+    apr_status_t rv = apr_shm_create(&shm, count * sizeof(*databases), NULL,
+                                     pconf);
+
+    if (rv == APR_SUCCESS) {
+        databases = apr_shm_baseaddr_get(shm);
+    }
+    return rv;
+}
+
+apr_status_t token_shared_create(apr_uint32_t slots, apr_uint32_t count,
+                                 apr_pool_t *pconf)
+{
+    apr_status_t rv;
+
+    /* What the last configuration had is gone with its pool. */
+    table = NULL;
+    stats = NULL;
+    throttle = NULL;
+    rv = token_stats_create(&stats, pconf);
+    if (rv == APR_SUCCESS) {
+        rv = token_throttle_create(&throttle, count_hashes(), pconf);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = create_databases(count, pconf);
+    }
+    if (rv == APR_SUCCESS && slots > 0) {
+        rv = token_table_create(&table, slots, pconf);
+    }
+    return rv;
+}
+
+apr_status_t token_shared_child_init(apr_pool_t *pool)
+{
+    apr_status_t rv;
+
+    digests = NULL;
+    rv = token_deadline_create(&deadline, pool);
+    return rv == APR_SUCCESS ? token_crypt_create(&digests, pool) : rv;
+}
+
+token_table_t *token_shared_table(void)
+{
+    return table;
+}
+
+token_stats_t *token_shared_stats(void)
+{
+    return stats;
+}
+
+token_throttle_t *token_shared_throttle(void)
+{
+    return throttle;
+}
+
+token_shared_database_t *token_shared_database(apr_uint32_t number)
+{
+    return &databases[number];
+}
+
+token_deadline_t *token_shared_deadline(void)
+{
+    return deadline;
+}
+
+const token_crypt_t *token_shared_crypt(void)
+{
+    return digests;
+}
+
+void token_shared_count(int counter)
+{
+    token_stats_add(stats, counter, 1);
+}

@@ -1,0 +1,43 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What there is one of: for all children of an httpd the table, the
+ * counters and the throttle, in shared memory; for each child its digest
+ * algorithm and its list of statements under way. */
+#ifndef TOKEN_SHARED_H
+#define TOKEN_SHARED_H
+
+#include <stdatomic.h>
+
+#include "apr_pools.h"
+
+#include "token_crypt.h"
+#include "token_deadline.h"
+#include "token_stats.h"
+#include "token_table.h"
+#include "token_throttle.h"
+
+/* What all children know of a database. */
+typedef struct token_shared_database_t {
+    _Atomic(apr_int64_t) last_poll; /* second of the last answer; 0: none */
+    atomic_int has_table;           /* its table was seen, or made */
+} token_shared_database_t;
+
+/* Before the children are forked; slots 0: no table. */
+apr_status_t token_shared_create(apr_uint32_t slots, apr_uint32_t databases,
+                                 apr_pool_t *pconf);
+
+/* In each child. */
+apr_status_t token_shared_child_init(apr_pool_t *pool);
+
+token_table_t *token_shared_table(void);        /* NULL: no table */
+token_stats_t *token_shared_stats(void);
+token_throttle_t *token_shared_throttle(void);
+token_shared_database_t *token_shared_database(apr_uint32_t number);
+token_deadline_t *token_shared_deadline(void);
+const token_crypt_t *token_shared_crypt(void);  /* NULL: no SHA-256 */
+
+/* Counts one. */
+void token_shared_count(int counter);
+
+#endif

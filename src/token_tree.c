@@ -1,0 +1,176 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides what can only be seen in the text of the whole configuration, for
+ * httpd keeps it as a tree: whether something is missing without which no
+ * token can be checked, and which hosts share a database. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_log.h"
+#include "apr_cstr.h"
+#include "apr_strings.h"
+
+#include "token_conf.h"
+#include "token_tree.h"
+
+extern module AP_MODULE_DECLARE_DATA authn_token_module;
+
+APLOG_USE_MODULE(authn_token);
+
+/* --- the check before a server runs --- */
+
+/* What the configuration's text has, found in its tree. */
+typedef struct {
+    const ap_directive_t *use;          /* the first that needs us */
+    const ap_directive_t *login;        /* SetHandler token-login */
+    const ap_directive_t *provider;     /* AuthTokenLoginProvider */
+    const ap_directive_t *driver;       /* DBDriver */
+} seen_t;
+
+static int has_word(const char *args, const char *word, apr_pool_t *pool)
+{
+    while (*args) {
+        if (apr_cstr_casecmp(ap_getword_conf(pool, &args), word) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void see_directive(seen_t *seen, const ap_directive_t *d,
+                          apr_pool_t *pool)
+{
+    int use = 0;
+
+    if (apr_cstr_casecmp(d->directive, "SetHandler") == 0
+        && has_word(d->args, "token-login", pool)) {
+        use = 1;
+        seen->login = seen->login ? seen->login : d;
+    }
+    else if (apr_cstr_casecmp(d->directive, "AuthTokenLoginProvider") == 0) {
+        seen->provider = d;
+    }
+    else if (apr_cstr_casecmp(d->directive, "DBDriver") == 0) {
+        seen->driver = d;
+    }
+    else if (apr_cstr_casecmp(d->directive, "AuthType") == 0
+             || apr_cstr_casecmp(d->directive, "AuthBasicProvider") == 0
+             || apr_cstr_casecmp(d->directive, "<AuthnProviderAlias") == 0) {
+        use = has_word(d->args, "token", pool);
+    }
+    if (use && !seen->use) {
+        seen->use = d;
+    }
+}
+
+static void see_tree(seen_t *seen, const ap_directive_t *d,
+                     apr_pool_t *pool)
+{
+    for (; d; d = d->next) {
+        see_directive(seen, d, pool);
+        see_tree(seen, d->first_child, pool);
+    }
+}
+
+static int complain(const server_rec *s, const ap_directive_t *d,
+                    const char *cure)
+{
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s,
+                 "%s %s (%s, line %d): %s", d->directive, d->args,
+                 d->filename, d->line_num, cure);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int token_tree_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                     server_rec *s)
+{
+    seen_t seen;
+
+    (void)pconf;
+    (void)plog;
+    memset(&seen, 0, sizeof(seen));
+    see_tree(&seen, ap_conftree, ptemp);
+    if (!seen.use) {
+        return OK;
+    }
+    if (!ap_find_linked_module("mod_dbd.c")) {
+        return complain(s, seen.use, "tokens are kept in a database: load "
+                        "mod_dbd (a2enmod dbd)");
+    }
+    if (!seen.driver) {
+        return complain(s, seen.use, "tokens are kept in a database: set "
+                        "DBDriver sqlite3 or pgsql, and DBDParams");
+    }
+    if (seen.login && !seen.provider) {
+        return complain(s, seen.login, "nobody could log in: name the "
+                        "providers that check passwords, e.g. "
+                        "AuthTokenLoginProvider file");
+    }
+    return OK;
+}
+
+/* --- which hosts share a database --- */
+
+/* The <VirtualHost> that made a server; the same file and line. */
+static const ap_directive_t *find_host(const ap_directive_t *d,
+                                       const server_rec *s)
+{
+    const ap_directive_t *found = NULL;
+
+    for (; d && !found; d = d->next) {
+        if (apr_cstr_casecmp(d->directive, "<VirtualHost") == 0
+            && s->defn_name && d->filename
+            && (unsigned)d->line_num == s->defn_line_number
+            && strcmp(d->filename, s->defn_name) == 0) {
+            return d;
+        }
+        found = find_host(d->first_child, s);
+    }
+    return found;
+}
+
+static int has_database(const ap_directive_t *d)
+{
+    for (; d; d = d->next) {
+        if (apr_cstr_casecmpn(d->directive, "DBD", 3) == 0
+            || has_database(d->first_child)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The settings of a host, to be changed for it alone: httpd merges only
+ * where a host has a directive of ours, and shares them otherwise. */
+static token_server_conf_t *own_conf(server_rec *host, const server_rec *s,
+                                     apr_pool_t *pconf)
+{
+    token_server_conf_t *conf = ap_get_module_config(host->module_config,
+                                                     &authn_token_module);
+
+    if (conf == ap_get_module_config(s->module_config,
+                                     &authn_token_module)) {
+        conf = apr_pmemdup(pconf, conf, sizeof(*conf));
+        ap_set_module_config(host->module_config, &authn_token_module, conf);
+    }
+    return conf;
+}
+
+apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
+{
+    apr_uint32_t count = 1;
+    server_rec *host;
+
+    /* A host of which nothing is said uses the main server's.  One that has
+     * a line of its own is another database, were it only to be sure. */
+    for (host = s->next; host; host = host->next) {
+        token_server_conf_t *conf = own_conf(host, s, pconf);
+        const ap_directive_t *d = find_host(ap_conftree, host);
+
+        conf->store.database = !d || has_database(d->first_child) ? count++
+                                                                  : 0;
+    }
+    return count;
+}
