@@ -29,11 +29,12 @@ my @harmless = (
     qr/\[http2:warn\] .* AH10034: The mpm module \(prefork\.c\) is not /,
 );
 
-# The places where httpd itself writes request headers, seen on 2.4.71 with
-# trace8 everywhere: http at TRACE4, one header a line, and http2.
+# The places where httpd itself writes what a client sent, seen on 2.4.71
+# with trace8 everywhere: http at TRACE4, one header a line, and http2.
 my @header_dump = (
     qr/\[http:trace4\] \[pid [^\]]+\] http_request\.c\(\d+\): \[[^\]]+\]   /,
     qr/\[http2:trace2\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .* add_header: /,
+    qr/\[http2:trace3\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .* recv DATA, /,
     qr/\[http2:trace4\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .*\):   [\w-]+: /,
 );
 

@@ -39,7 +39,8 @@ my $number = 0;
 #   table     0: no table is made on PostgreSQL
 #   htaccess  { 'api/sub' => text }, below the document root
 #   files     { 'htdocs/x' => text }, below the site's directory
-#   loglevel  the LogLevel line
+#   loglevel  the LogLevel line; default AUTHN_TOKEN_LOGLEVEL, else debug
+#             for httpd and trace8 for us
 #   name      how the site is called in test names
 sub new {
     my ($class, %arg) = @_;
@@ -58,7 +59,7 @@ sub new {
 
     $self->{config} = AuthnToken::Server->configure($tmp, $self->{ports}[0]);
     $self->{server} = $self->{config}->server;
-    $self->{loglevel} = $arg{loglevel}
+    $self->{loglevel} = $arg{loglevel} // $ENV{AUTHN_TOKEN_LOGLEVEL}
         // 'debug' . ($self->{module} ? ' authn_token:trace8' : '');
     $self->{log} = AuthnToken::Log->new(dir => "$tmp/logs",
         sanitizer => "$tmp/sanitizer");
