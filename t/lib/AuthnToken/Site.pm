@@ -228,6 +228,7 @@ sub stop {
     # event's own code may crash when it is told to stop while it closes a
     # connection: one more request lets it come to rest.
     $self->{server}->ping;
+    $self->{log}->note_stop if $self->pid;
     $self->{ended_badly} = 1 if !$self->{server}->stop;
     return !$self->{ended_badly};
 }
