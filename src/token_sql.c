@@ -275,17 +275,11 @@ int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
     return token_sql_change(sql, TOKEN_SQL_ISSUE, args, rows, pool);
 }
 
-int token_sql_create(const token_sql_t *sql)
+static int run_schema(const token_sql_t *sql)
 {
     const char *const *ddl;
     int rows;
 
-    if (strcmp(sql->dialect->driver, "sqlite3") == 0) {
-        /* Readers and the writer then pass each other.  It is kept in the
-         * file; that it answers a row is an error to apr_dbd, not to us. */
-        apr_dbd_query(sql->driver, sql->handle, &rows,
-                      "PRAGMA journal_mode=WAL");
-    }
     for (ddl = sql->dialect->schema; *ddl; ddl++) {
         int rc = apr_dbd_query(sql->driver, sql->handle, &rows, *ddl);
 
@@ -294,4 +288,41 @@ int token_sql_create(const token_sql_t *sql)
         }
     }
     return 0;
+}
+
+void token_sql_rollback(const token_sql_t *sql)
+{
+    int rows;
+
+    /* An error when there is no transaction, and then there is no need. */
+    apr_dbd_query(sql->driver, sql->handle, &rows, "ROLLBACK");
+}
+
+/* All or nothing: a connection beside this one that saw the table without
+ * its indexes would lose what it prepares now when they are made. */
+static int create_sqlite3(const token_sql_t *sql)
+{
+    int rows;
+    int rc;
+
+    /* Readers and the writer then pass each other.  It is kept in the
+     * file; that it answers a row is an error to apr_dbd, not to us. */
+    apr_dbd_query(sql->driver, sql->handle, &rows,
+                  "PRAGMA journal_mode=WAL");
+    token_sql_rollback(sql);
+    rc = apr_dbd_query(sql->driver, sql->handle, &rows, "BEGIN IMMEDIATE");
+    if (rc) {
+        return rc;
+    }
+    rc = run_schema(sql);
+    if (rc == 0) {
+        rc = apr_dbd_query(sql->driver, sql->handle, &rows, "COMMIT");
+    }
+    return rc;
+}
+
+int token_sql_create(const token_sql_t *sql)
+{
+    return strcmp(sql->dialect->driver, "sqlite3") == 0 ? create_sqlite3(sql)
+                                                        : run_schema(sql);
 }

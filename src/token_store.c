@@ -189,6 +189,7 @@ static void make_sqlite_table(const token_sql_t *sql,
                      "cannot make the table auth_token in %s: %s; the file "
                      "and its directory must be writable for httpd's user",
                      where, apr_dbd_error(sql->driver, sql->handle, rc));
+        token_sql_rollback(sql);
     }
     else {
         atomic_store(&shared->has_table, 1);
