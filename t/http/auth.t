@@ -150,14 +150,14 @@ my @bad = (
     [ 'Token %00' => 'malformed', 'an escaped NUL' ],
     [ "Token ';DROP TABLE auth_token;--" => 'malformed', 'SQL' ],
 );
-for my $case (@bad) {
-    my ($value, $reason, $what) = @$case;
-    my $response = $site->get('/api/env', auth($value));
+for my $number (0 .. $#bad) {
+    my ($value, $reason, $what) = @{ $bad[$number] };
+    my $response = $site->get("/api/env?bad=$number", auth($value));
     is $response->code, 401, "$what is refused";
     is_deeply challenges($response), [ 'Token', 'Bearer realm="api", '
         . 'error="invalid_token", error_description="The token is unknown, '
         . 'expired or revoked"' ], "$what: the challenge says no more";
-    like(($site->access_lines(qr{GET /api/env.* 401 }))[-1], qr/- \Q$reason\E$/,
+    like(($site->access_lines(qr{\?bad=$number .* 401 }))[-1], qr/- \Q$reason\E$/,
         "$what: the access log has TOKEN_REASON $reason");
 }
 for my $value ("Tokenx $token", "Token\t$token", "Basic abc", "Digest x",

@@ -277,7 +277,9 @@ sub configtest {
     my ($self) = @_;
     my $result = run($self->{config}{vars}{httpd}, '-t',
         $self->{server}->args, { env => sanitizer_env($self->{tmp}) });
-    return ($result->{exit}, $result->{out} . $result->{err});
+    # At LogLevel trace8 httpd says that it is.
+    (my $said = $result->{err}) =~ s/^\[[^\]]+\] \[core:trace3\] .*\n//mg;
+    return ($result->{exit}, $result->{out} . $said);
 }
 
 # secret($text, $label): must not appear in a log of this site.
