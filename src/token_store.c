@@ -161,9 +161,10 @@ static int make_table(const token_sql_t *sql, apr_pool_t *pool, int *made)
             *made = 1;
             return 0;
         }
-        if (is_read_only(sql, rc)) {
+        if (is_read_only(sql, rc) || try + 1 == MAKE_TRIES) {
             return rc;
         }
+        token_sql_rollback(sql);
         apr_sleep(MAKE_PAUSE);
     }
     return rc;
@@ -180,6 +181,8 @@ static void make_sqlite_table(const token_sql_t *sql,
     int rc;
 
     if (atomic_load(&shared->has_table)) {
+        /* SQLite then knows what another child made, before it prepares. */
+        has_table(sql, pool);
         return;
     }
     protect_new_file(cfg->params, pool);
