@@ -147,13 +147,16 @@ static int is_read_only(const token_sql_t *sql, int rc)
 
 /* All children of a server come here at once, and SQLite does not wait
  * while one of them changes the file to WAL: look again, then try again. */
-static int make_table(const token_sql_t *sql, apr_pool_t *pool, int *made)
+static int make_table(const token_sql_t *sql,
+                      token_shared_database_t *shared, apr_pool_t *pool,
+                      int *made)
 {
     int rc = 0;
     int try;
 
     for (try = 0; try < MAKE_TRIES; try++) {
-        if (has_table(sql, pool)) {
+        /* Whoever is late must not make it when it was seen and is gone. */
+        if (has_table(sql, pool) || atomic_load(&shared->has_table)) {
             return 0;
         }
         rc = token_sql_create(sql);
@@ -186,7 +189,7 @@ static void make_sqlite_table(const token_sql_t *sql,
         return;
     }
     protect_new_file(cfg->params, pool);
-    rc = make_table(sql, pool, &made);
+    rc = make_table(sql, shared, pool, &made);
     if (rc) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, cfg->server,
                      "cannot make the table auth_token in %s: %s; the file "
