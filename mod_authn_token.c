@@ -33,8 +33,8 @@
 static apr_status_t prepare_connection(apr_pool_t *pool, dbd_cfg_t *cfg,
                                        ap_dbd_t *dbd)
 {
-    return token_store_connected(token_conf_store(cfg->server), cfg, dbd,
-                                 pool);
+    (void)pool;
+    return token_store_connected(token_conf_store(cfg->server), cfg, dbd);
 }
 
 static void register_hooks(apr_pool_t *pool)

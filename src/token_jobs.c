@@ -15,6 +15,7 @@
 
 #include "token_conf.h"
 #include "token_jobs.h"
+#include "token_setup.h"
 #include "token_shared.h"
 #include "token_store.h"
 #include "token_tree.h"
@@ -29,6 +30,8 @@ APLOG_USE_MODULE(authn_token);
 #define POLL_LOST 3600
 
 #define DEADLINE_INTERVAL apr_time_from_msec(100)
+
+#define SETUP_INTERVAL apr_time_from_sec(1)
 
 #define LEAVE_PAUSE apr_time_from_msec(10)
 
@@ -128,6 +131,17 @@ static apr_status_t do_deadlines(int state, void *data, apr_pool_t *pool)
     return APR_SUCCESS;
 }
 
+/* --- a table that could not be made at the start --- */
+
+static apr_status_t do_setup(int state, void *server, apr_pool_t *pool)
+{
+    if (begin_job(state)) {
+        token_setup_again(server, pool);
+        end_job();
+    }
+    return APR_SUCCESS;
+}
+
 /* --- start --- */
 
 static apr_status_t add_job(const char *name, int singleton,
@@ -182,7 +196,6 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     apr_status_t rv;
 
     (void)plog;
-    (void)ptemp;
     if (is_rehearsal()) {
         return OK;
     }
@@ -194,8 +207,13 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                      "name fewer slots (512 bytes each)");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    token_setup_start(s, ptemp);
     rv = add_job("_authn_token_deadline_", 0, DEADLINE_INTERVAL, NULL,
                  do_deadlines, pconf);
+    if (rv == APR_SUCCESS && atomic_load(token_shared_unmade())) {
+        rv = add_job("_authn_token_setup_", 1, SETUP_INTERVAL, s, do_setup,
+                     pconf);
+    }
     if (rv == APR_SUCCESS && token_shared_table()) {
         rv = add_polls(s, pconf);
     }

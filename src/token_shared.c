@@ -14,7 +14,10 @@
 static token_table_t *table;
 static token_stats_t *stats;
 static token_throttle_t *throttle;
-static token_shared_database_t *databases;
+static struct {
+    token_shared_unmade_t unmade;
+    token_shared_database_t databases[];
+} *setup;
 
 /* Of this child. */
 static token_deadline_t *deadline;
@@ -31,11 +34,12 @@ static int count_hashes(void)
 static apr_status_t create_databases(apr_uint32_t count, apr_pool_t *pconf)
 {
     apr_shm_t *shm;
-    apr_status_t rv = apr_shm_create(&shm, count * sizeof(*databases), NULL,
-                                     pconf);
+    apr_status_t rv = apr_shm_create(&shm, sizeof(*setup)
+                                     + count * sizeof(setup->databases[0]),
+                                     NULL, pconf);
 
     if (rv == APR_SUCCESS) {
-        databases = apr_shm_baseaddr_get(shm);
+        setup = apr_shm_baseaddr_get(shm);
     }
     return rv;
 }
@@ -88,7 +92,12 @@ token_throttle_t *token_shared_throttle(void)
 
 token_shared_database_t *token_shared_database(apr_uint32_t number)
 {
-    return &databases[number];
+    return &setup->databases[number];
+}
+
+token_shared_unmade_t *token_shared_unmade(void)
+{
+    return &setup->unmade;
 }
 
 token_deadline_t *token_shared_deadline(void)

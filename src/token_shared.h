@@ -20,8 +20,10 @@
 /* What all children know of a database. */
 typedef struct token_shared_database_t {
     _Atomic(apr_int64_t) last_poll; /* second of the last answer; 0: none */
-    atomic_int has_table;           /* its table was seen, or made */
 } token_shared_database_t;
+
+/* SQLite databases whose table is still to be made; token_setup's. */
+typedef _Atomic(apr_uint64_t) token_shared_unmade_t;
 
 /* Before the children are forked; slots 0: no table. */
 apr_status_t token_shared_create(apr_uint32_t slots, apr_uint32_t databases,
@@ -34,6 +36,7 @@ token_table_t *token_shared_table(void);        /* NULL: no table */
 token_stats_t *token_shared_stats(void);
 token_throttle_t *token_shared_throttle(void);
 token_shared_database_t *token_shared_database(apr_uint32_t number);
+token_shared_unmade_t *token_shared_unmade(void);
 token_deadline_t *token_shared_deadline(void);
 const token_crypt_t *token_shared_crypt(void);  /* NULL: no SHA-256 */
 

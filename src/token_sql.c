@@ -290,16 +290,7 @@ static int run_schema(const token_sql_t *sql)
     return 0;
 }
 
-void token_sql_rollback(const token_sql_t *sql)
-{
-    int rows;
-
-    /* An error when there is no transaction, and then there is no need. */
-    apr_dbd_query(sql->driver, sql->handle, &rows, "ROLLBACK");
-}
-
-/* All or nothing: a connection beside this one that saw the table without
- * its indexes would lose what it prepares now when they are made. */
+/* All or nothing, whoever looks meanwhile. */
 static int create_sqlite3(const token_sql_t *sql)
 {
     int rows;
@@ -309,7 +300,6 @@ static int create_sqlite3(const token_sql_t *sql)
      * file; that it answers a row is an error to apr_dbd, not to us. */
     apr_dbd_query(sql->driver, sql->handle, &rows,
                   "PRAGMA journal_mode=WAL");
-    token_sql_rollback(sql);
     rc = apr_dbd_query(sql->driver, sql->handle, &rows, "BEGIN IMMEDIATE");
     if (rc) {
         return rc;

@@ -80,11 +80,8 @@ int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
                     const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
                     apr_pool_t *pool);
 
-/* Makes the native table where it is missing.  An error of SQLite leaves a
- * transaction open, so that apr_dbd_error() still has the message: roll it
- * back when that was read, or try again. */
+/* Makes the native table where it is missing.  An error of SQLite may leave
+ * a transaction open: close the connection. */
 int token_sql_create(const token_sql_t *sql);
-
-void token_sql_rollback(const token_sql_t *sql);
 
 #endif

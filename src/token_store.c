@@ -31,10 +31,6 @@ APLOG_USE_MODULE(authn_token);
 
 #define DEFAULT_QUERY_TIMEOUT apr_time_from_sec(2)
 
-/* Of making SQLite's table when the server starts: two seconds in all. */
-#define MAKE_TRIES 20
-#define MAKE_PAUSE apr_time_from_msec(100)
-
 static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
 static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
 
@@ -110,122 +106,6 @@ static int bind_sql(token_sql_t *sql, ap_dbd_t *dbd)
 
 /* --- a new connection --- */
 
-static void note_row(void *baton, const token_record_t *record)
-{
-    (void)record;
-    *(int *)baton = 1;
-}
-
-static int has_table(const token_sql_t *sql, apr_pool_t *pool)
-{
-    int found = 0;
-
-    token_sql_select(sql, TOKEN_SQL_EXISTS, NULL, note_row, &found, pool);
-    return found;
-}
-
-/* A file that SQLite has just made is for httpd's user and group alone; its
- * -wal and -shm will be as it is. */
-static void protect_new_file(const char *path, apr_pool_t *pool)
-{
-    apr_finfo_t info;
-
-    if (path && apr_stat(&info, path, APR_FINFO_SIZE, pool) == APR_SUCCESS
-        && info.size == 0) {
-        apr_file_perms_set(path, APR_FPROT_UREAD | APR_FPROT_UWRITE
-                                     | APR_FPROT_GREAD);
-    }
-}
-
-/* 1 when no other attempt will help. */
-static int is_read_only(const token_sql_t *sql, int rc)
-{
-    const char *error = apr_dbd_error(sql->driver, sql->handle, rc);
-
-    return error && strstr(error, "readonly");
-}
-
-/* All children of a server come here at once, and SQLite does not wait
- * while one of them changes the file to WAL: look again, then try again. */
-static int make_table(const token_sql_t *sql,
-                      token_shared_database_t *shared, apr_pool_t *pool,
-                      int *made)
-{
-    int rc = 0;
-    int try;
-
-    for (try = 0; try < MAKE_TRIES; try++) {
-        /* Whoever is late must not make it when it was seen and is gone. */
-        if (has_table(sql, pool) || atomic_load(&shared->has_table)) {
-            return 0;
-        }
-        rc = token_sql_create(sql);
-        if (rc == 0) {
-            *made = 1;
-            return 0;
-        }
-        if (is_read_only(sql, rc) || try + 1 == MAKE_TRIES) {
-            return rc;
-        }
-        token_sql_rollback(sql);
-        apr_sleep(MAKE_PAUSE);
-    }
-    return rc;
-}
-
-/* Only when the server starts: a table that was there and is gone later is
- * a failure, and an empty one in its place would make every token unknown. */
-static void make_sqlite_table(const token_sql_t *sql,
-                              token_shared_database_t *shared,
-                              const dbd_cfg_t *cfg, apr_pool_t *pool)
-{
-    const char *where = cfg->params ? cfg->params : "the database";
-    int made = 0;
-    int rc;
-
-    if (atomic_load(&shared->has_table)) {
-        /* SQLite then knows what another child made, before it prepares. */
-        has_table(sql, pool);
-        return;
-    }
-    protect_new_file(cfg->params, pool);
-    rc = make_table(sql, shared, pool, &made);
-    if (rc) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, cfg->server,
-                     "cannot make the table auth_token in %s: %s; the file "
-                     "and its directory must be writable for httpd's user",
-                     where, apr_dbd_error(sql->driver, sql->handle, rc));
-        token_sql_rollback(sql);
-    }
-    else {
-        atomic_store(&shared->has_table, 1);
-    }
-    if (made) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, cfg->server,
-                     "table auth_token made in %s", where);
-    }
-}
-
-/* mod_dbd has prepared the statements of others before it calls us, and
- * SQLite forgets what was prepared before a table was made, by this child or
- * by another that came up beside it. */
-static void prepare_others(const token_sql_t *sql, const dbd_cfg_t *cfg,
-                           apr_pool_t *pool)
-{
-    apr_hash_index_t *i;
-
-    for (i = apr_hash_first(pool, cfg->queries); i; i = apr_hash_next(i)) {
-        const char *label = apr_hash_this_key(i);
-        apr_dbd_prepared_t *statement = NULL;
-
-        if (apr_dbd_prepare(sql->driver, sql->pool, sql->handle,
-                            apr_hash_this_val(i), label, &statement) == 0) {
-            apr_hash_set(sql->prepared, label, APR_HASH_KEY_STRING,
-                         statement);
-        }
-    }
-}
-
 static void check_pgsql(const dbd_cfg_t *cfg)
 {
     if (!cfg->params || !strstr(cfg->params, "connect_timeout")) {
@@ -257,8 +137,7 @@ static void limit_breakers(const token_store_conf_t *conf,
 }
 
 apr_status_t token_store_connected(const token_store_conf_t *conf,
-                                   dbd_cfg_t *cfg, ap_dbd_t *dbd,
-                                   apr_pool_t *pool)
+                                   dbd_cfg_t *cfg, ap_dbd_t *dbd)
 {
     static volatile apr_uint32_t told;
     token_sql_t sql;
@@ -272,12 +151,7 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
         }
         return APR_SUCCESS;
     }
-    if (is_sqlite(&sql)) {
-        make_sqlite_table(&sql, token_shared_database(conf->database), cfg,
-                          pool);
-        prepare_others(&sql, cfg, pool);
-    }
-    else if (!apr_atomic_xchg32(&told, 1)) {
+    if (!is_sqlite(&sql) && !apr_atomic_xchg32(&told, 1)) {
         /* Nothing is asked here, where mod_dbd holds its lock: a server that
          * takes connections and is silent would hold all workers. */
         check_pgsql(cfg);

@@ -42,11 +42,10 @@ apr_status_t token_store_child_init(apr_uint32_t databases,
                                     apr_pool_t *pool);
 
 /* For mod_dbd's post_connect hook: prepares our statements on the new
- * connection, and makes SQLite's table where it is missing.  Never fails,
- * for other modules use the connection too; what is wrong is logged. */
+ * connection.  Never fails, for other modules use the connection too; what
+ * is wrong is logged. */
 apr_status_t token_store_connected(const token_store_conf_t *conf,
-                                   dbd_cfg_t *cfg, ap_dbd_t *dbd,
-                                   apr_pool_t *pool);
+                                   dbd_cfg_t *cfg, ap_dbd_t *dbd);
 
 /* Finds the record of a digest; its strings are from the store's pool. */
 token_store_status_t token_store_find(

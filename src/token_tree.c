@@ -174,3 +174,64 @@ apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
     }
     return count;
 }
+
+/* --- what the databases are --- */
+
+/* A host's DBDriver and DBDParams, the last of each. */
+typedef struct {
+    const char *driver;
+    const char *params;
+} database_t;
+
+static void see_database(database_t *database, const ap_directive_t *d,
+                         apr_pool_t *pool)
+{
+    for (; d; d = d->next) {
+        const char *args = d->args;
+
+        if (apr_cstr_casecmp(d->directive, "DBDriver") == 0) {
+            database->driver = ap_getword_conf(pool, &args);
+        }
+        else if (apr_cstr_casecmp(d->directive, "DBDParams") == 0) {
+            database->params = ap_getword_conf(pool, &args);
+        }
+        else if (apr_cstr_casecmp(d->directive, "<VirtualHost") != 0) {
+            see_database(database, d->first_child, pool);
+        }
+    }
+}
+
+static void visit_database(const database_t *database,
+                           token_tree_visit_fn *visit, void *baton)
+{
+    if (database->driver && database->params) {
+        visit(baton, database->driver, database->params);
+    }
+}
+
+static void visit_hosts(const ap_directive_t *d, const database_t *main,
+                        token_tree_visit_fn *visit, void *baton,
+                        apr_pool_t *pool)
+{
+    for (; d; d = d->next) {
+        if (apr_cstr_casecmp(d->directive, "<VirtualHost") == 0) {
+            database_t own = *main;
+
+            see_database(&own, d->first_child, pool);
+            visit_database(&own, visit, baton);
+        }
+        else {
+            visit_hosts(d->first_child, main, visit, baton, pool);
+        }
+    }
+}
+
+void token_tree_databases(token_tree_visit_fn *visit, void *baton,
+                          apr_pool_t *ptemp)
+{
+    database_t main = { NULL, NULL };
+
+    see_database(&main, ap_conftree, ptemp);
+    visit_database(&main, visit, baton);
+    visit_hosts(ap_conftree, &main, visit, baton, ptemp);
+}

@@ -12,6 +12,13 @@
 int token_tree_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *s);
 
+/* Visits the driver and the parameters of each host that has a database,
+ * some of them more than once; strings are of ptemp. */
+typedef void token_tree_visit_fn(void *baton, const char *driver,
+                                 const char *params);
+void token_tree_databases(token_tree_visit_fn *visit, void *baton,
+                          apr_pool_t *ptemp);
+
 /* For post_config: gives each host's settings the number of its database.
  * How many there are. */
 apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf);

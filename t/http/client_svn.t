@@ -107,24 +107,24 @@ CONF
     };
 
     $good->('svn checkout: with the token as password', 'checkout', '-q',
-        "$base/svn", "$home/work");
+        "$base/svn", "$home/checkout");
     poll(sub { statuses($site, '/svn') >= 5 }, 3);
     my @seen = statuses($site, '/svn');
     is $seen[0], 'OPTIONS 401', 'svn checkout: asks without it first';
     is scalar(grep { /401/ } @seen), 1,
         'svn checkout: and is not asked twice on ' . @seen . ' requests';
-    AuthnToken::Conf::put("$home/work/readme", "hello\n");
-    $good->('svn add', 'add', '-q', "$home/work/readme");
+    AuthnToken::Conf::put("$home/checkout/readme", "hello\n");
+    $good->('svn add', 'add', '-q', "$home/checkout/readme");
     $good->('svn commit: of a file', 'commit', '-q', '-m', 'first',
-        "$home/work");
+        "$home/checkout");
     is command($look, 'author', $repository)->{out}, "alice\n",
         'svn commit: the author is the owner of the token';
     # A body that is too long to be sent in one piece.
-    AuthnToken::Conf::put("$home/work/big", join '', map { rand }
+    AuthnToken::Conf::put("$home/checkout/big", join '', map { rand }
         1 .. 100_000);
-    $good->('svn add', 'add', '-q', "$home/work/big");
+    $good->('svn add', 'add', '-q', "$home/checkout/big");
     $good->('svn commit: of a big file', 'commit', '-q', '-m', 'second',
-        "$home/work");
+        "$home/checkout");
     like $good->('svn log: is readable', 'log', "$base/svn")->{out},
         qr/^r2 \| alice \|/m, "svn log: and names the owner";
     $good->('svn checkout: where OPTIONS needs no credential', 'checkout',

@@ -101,6 +101,8 @@ sub lite {
     ok -s $file, 'missing: httpd makes it when it starts';
     $site->log_like(qr/\[authn_token:info\] .* table auth_token made in /,
         'missing: and says so');
+    is scalar(my @made = $site->log_lines(qr/table auth_token made in/)), 1,
+        'missing: one process makes it';
     my $token = login($site);
     is_deeply codes($site, $token), { 200 => 12 }, 'missing: tokens work';
     for my $path ($file, "$file-wal", "$file-shm") {
@@ -287,6 +289,9 @@ SKIP: {
     is try_login($site)->code, 503, 'unwritable directory: a login is 503';
     is $site->get('/')->code, 200, 'unwritable directory: the rest is served';
     $site->log_like(qr/$down/, 'unwritable directory: the log says so');
+    $site->expect_log(qr/authn_token:error\] .* cannot make the table auth_token /
+        . "in \Q$dir\E/tokens.db: unable to open database file; the file and "
+        . "its directory must be writable for httpd's user");
     $site->log_like(qr/AH0062[89]: .*(?:unable to open database file|Can)/,
         "unwritable directory: with the cause in mod_dbd's line");
     ok !-e "$dir/tokens.db", 'unwritable directory: no file is made';

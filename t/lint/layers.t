@@ -17,7 +17,7 @@ use Test::More;
 my %FLOOR = (
     (map { $_ => 3 } qw(token_auth token_login token_manage token_authz
         token_jobs token_status)),
-    (map { $_ => 2 } qw(token_conf token_tree token_http token_memo
+    (map { $_ => 2 } qw(token_conf token_tree token_setup token_http token_memo
         token_provider token_lookup token_store token_table token_slot
         token_throttle token_breaker token_deadline token_stats
         token_shared)),
