@@ -89,7 +89,7 @@ static void look_up(request_rec *r, token_memo_t *memo)
                       &memo->finding);
 }
 
-static const token_memo_t *judge_token(request_rec *r, const char *text,
+static token_memo_t *judge_token(request_rec *r, const char *text,
                                        apr_size_t len)
 {
     request_rec *initial = token_memo_initial(r);
@@ -112,17 +112,21 @@ static const token_memo_t *judge_token(request_rec *r, const char *text,
 
 /* --- what follows from it --- */
 
-static void export_env(request_rec *r, const token_memo_t *memo)
+/* Names that begin alike are what apr_table_setn() is slowest with. */
+static void export_env(request_rec *r, token_memo_t *memo)
 {
+    apr_table_t *env = r->subprocess_env;
     char *date = apr_palloc(r->pool, TOKEN_DATE_SIZE);
+    void (*put)(apr_table_t *, const char *, const char *) =
+        apr_table_get(env, "AUTHENTICATE_TOKEN_ID") ? apr_table_setn
+                                                    : apr_table_addn;
 
     token_text_date(date, memo->finding.record.expires_at);
-    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_ID", memo->id);
-    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_CLIENT",
-                   memo->finding.record.client);
-    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_SCOPE",
-                   memo->finding.record.scope);
-    apr_table_setn(r->subprocess_env, "AUTHENTICATE_TOKEN_EXPIRES", date);
+    put(env, "AUTHENTICATE_TOKEN_ID", memo->id);
+    put(env, "AUTHENTICATE_TOKEN_CLIENT", memo->finding.record.client);
+    put(env, "AUTHENTICATE_TOKEN_SCOPE", memo->finding.record.scope);
+    put(env, "AUTHENTICATE_TOKEN_EXPIRES", date);
+    memo->exported = r;
 }
 
 static void export_reason(request_rec *r, token_reason_t reason)
@@ -133,7 +137,7 @@ static void export_reason(request_rec *r, token_reason_t reason)
 }
 
 /* The only place where a token makes a user. */
-static int grant(request_rec *r, const token_memo_t *memo)
+static int grant(request_rec *r, token_memo_t *memo)
 {
     if (memo->finding.verdict != TOKEN_GRANTED) {
         return 0;
@@ -192,7 +196,7 @@ static int answer_throttled(request_rec *r, int wait)
 static int answer_token(request_rec *r, token_scheme_t scheme,
                         const char *text, apr_size_t len)
 {
-    const token_memo_t *memo = judge_token(r, text, len);
+    token_memo_t *memo = judge_token(r, text, len);
 
     if (memo->finding.verdict == TOKEN_UNAVAILABLE) {
         return answer_down(r);
@@ -393,7 +397,7 @@ int token_auth_fixups(request_rec *r)
     token_memo_t *memo = token_memo_find(r);
 
     if (memo && memo->finding.verdict == TOKEN_GRANTED
-        && r->user == memo->finding.record.username) {
+        && r->user == memo->finding.record.username && memo->exported != r) {
         /* httpd skips authentication, and renames the environment, where a
          * redirect stays within one configuration. */
         export_env(r, memo);
@@ -414,7 +418,7 @@ int token_auth_fixups(request_rec *r)
 static authn_status check_password(request_rec *r, const char *user,
                                    const char *password)
 {
-    const token_memo_t *memo;
+    token_memo_t *memo;
 
     (void)user;
     token_http_vary(r);

@@ -42,22 +42,23 @@ int token_credential_scheme(token_scheme_t *scheme, const char *name)
     return find_scheme(scheme, name, strlen(name));
 }
 
+/* What a credential is made of: visible ASCII but the comma. */
+static const char is_good[256] = { ['!' ... '+'] = 1, ['-' ... '~'] = 1 };
+
 /* What is wrong with the one word that should follow the scheme. */
 static token_credential_status_t check_word(const char *word,
                                             apr_size_t len)
 {
-    apr_size_t i;
-    token_credential_status_t status = TOKEN_CREDENTIAL_OK;
+    apr_size_t i = 0;
 
-    for (i = 0; i < len; i++) {
-        if (word[i] == ' ') {
-            return TOKEN_CREDENTIAL_SPACES;
-        }
-        if (word[i] <= 0x20 || word[i] >= 0x7F || word[i] == ',') {
-            status = TOKEN_CREDENTIAL_CHARS;
-        }
+    while (i < len && is_good[(unsigned char)word[i]]) {
+        i++;
     }
-    return status;
+    if (i == len) {
+        return TOKEN_CREDENTIAL_OK;
+    }
+    return memchr(word + i, ' ', len - i) ? TOKEN_CREDENTIAL_SPACES
+                                          : TOKEN_CREDENTIAL_CHARS;
 }
 
 token_credential_status_t token_credential_read(token_credential_t *out,

@@ -7,11 +7,24 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "apr_thread_proc.h"
+
 #include "token_crypt.h"
 
 struct token_crypt_t {
     const EVP_MD *sha256;
+    apr_threadkey_t *context;   /* each thread's own, to be used again */
 };
+
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
+static apr_status_t free_key(void *key)
+{
+    return apr_threadkey_private_delete(key);
+}
 
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L
 static apr_status_t free_md(void *md)
@@ -19,25 +32,63 @@ static apr_status_t free_md(void *md)
     EVP_MD_free(md);
     return APR_SUCCESS;
 }
+
+/* Looked for once, not for each digest. */
+static const EVP_MD *fetch_sha256(apr_pool_t *pool)
+{
+    EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
+
+    if (md) {
+        apr_pool_cleanup_register(pool, md, free_md, apr_pool_cleanup_null);
+    }
+    return md;
+}
+#else
+static const EVP_MD *fetch_sha256(apr_pool_t *pool)
+{
+    (void)pool;
+    return EVP_sha256();
+}
 #endif
 
 apr_status_t token_crypt_create(token_crypt_t **crypt, apr_pool_t *pool)
 {
     token_crypt_t *c = apr_pcalloc(pool, sizeof(*c));
+    apr_status_t rv = apr_threadkey_private_create(&c->context, free_context,
+                                                   pool);
 
-#if OPENSSL_VERSION_NUMBER >= 0x30000000L
-    EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
-
-    if (!md) {
-        return APR_EGENERAL;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    apr_pool_cleanup_register(pool, md, free_md, apr_pool_cleanup_null);
-    c->sha256 = md;
-#else
-    c->sha256 = EVP_sha256();
-#endif
+    apr_pool_cleanup_register(pool, c->context, free_key,
+                              apr_pool_cleanup_null);
+    c->sha256 = fetch_sha256(pool);
     *crypt = c;
-    return APR_SUCCESS;
+    return c->sha256 ? APR_SUCCESS : APR_EGENERAL;
+}
+
+/* OpenSSL would else allocate one for each digest. */
+static EVP_MD_CTX *get_context(const token_crypt_t *crypt)
+{
+    void *context = NULL;
+
+    apr_threadkey_private_get(&context, crypt->context);
+    if (!context) {
+        context = EVP_MD_CTX_new();
+        apr_threadkey_private_set(context, crypt->context);
+    }
+    return context;
+}
+
+static int digest_text(unsigned char md[EVP_MAX_MD_SIZE], unsigned int *mdlen,
+                       const token_crypt_t *crypt, const char *text,
+                       apr_size_t len)
+{
+    EVP_MD_CTX *context = get_context(crypt);
+
+    return context && EVP_DigestInit_ex(context, crypt->sha256, NULL) == 1
+        && EVP_DigestUpdate(context, text, len) == 1
+        && EVP_DigestFinal_ex(context, md, mdlen) == 1;
 }
 
 apr_status_t token_crypt_digest(char out[TOKEN_DIGEST_LEN + 1],
@@ -50,7 +101,7 @@ apr_status_t token_crypt_digest(char out[TOKEN_DIGEST_LEN + 1],
     unsigned int i;
 
     out[0] = '\0';
-    if (EVP_Digest(text, len, md, &mdlen, crypt->sha256, NULL) != 1
+    if (!digest_text(md, &mdlen, crypt, text, len)
         || mdlen * 2 != TOKEN_DIGEST_LEN) {
         return APR_EGENERAL;
     }

@@ -17,6 +17,7 @@ typedef struct token_memo_t {
     token_finding_t finding;
     char id[TOKEN_ID_LEN + 1];  /* "" for a malformed token */
     token_reason_t refused;     /* why the client got 401 */
+    const request_rec *exported; /* whose environment has the token */
     const char *hidden;         /* the header's value, if taken away */
 } token_memo_t;
 

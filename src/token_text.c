@@ -26,7 +26,11 @@ static int is_digit(char c)
 
 static int is_base62(char c)
 {
-    return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    static const char is_good[256] = {
+        ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1
+    };
+
+    return is_good[(unsigned char)c];
 }
 
 int token_text_is_prefix(const char *prefix)
