@@ -12,25 +12,10 @@ use warnings;
 use AuthnToken::Postgres;
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
-use Compress::Zlib qw(crc32);
+use AuthnToken::Token qw(auth make_token);
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time);
-
-my @digits = ('0' .. '9', 'A' .. 'Z', 'a' .. 'z');
-
-sub make_token {
-    my $text = join '', map { $digits[ rand @digits ] } 1 .. 30;
-    my $crc = crc32($text);
-    my $sum = '';
-    for (1 .. 6) {
-        $sum = $digits[ $crc % 62 ] . $sum;
-        $crc = int($crc / 62);
-    }
-    return "tok_$text$sum";
-}
-
-sub auth { return (Authorization => "Token $_[0]") }
 
 # ask_at_once($site, $count, $token): so many requests on so many
 # connections, none waiting for another; [seconds, code] of each, in the

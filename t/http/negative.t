@@ -10,25 +10,9 @@ use warnings;
 
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
-use Compress::Zlib qw(crc32);
+use AuthnToken::Token qw(auth make_token);
 use Digest::SHA qw(sha256_hex);
 use Test::More;
-
-my @digits = ('0' .. '9', 'A' .. 'Z', 'a' .. 'z');
-
-# make_token: well-formed, and never issued.
-sub make_token {
-    my $text = join '', map { $digits[ rand @digits ] } 1 .. 30;
-    my $crc = crc32($text);
-    my $sum = '';
-    for (1 .. 6) {
-        $sum = $digits[ $crc % 62 ] . $sum;
-        $crc = int($crc / 62);
-    }
-    return "tok_$text$sum";
-}
-
-sub auth { return (Authorization => "Token $_[0]") }
 
 sub asked {
     my ($site, $from) = @_;

@@ -12,6 +12,7 @@ use warnings;
 use AuthnToken::Postgres;
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
+use AuthnToken::Token qw(auth);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -19,8 +20,6 @@ my $conf = "AuthTokenTable 0\nAuthTokenQueryTimeout 1s\n"
     . AuthnToken::Conf::default_text(1);
 my $overdue = qr/no answer within AuthTokenQueryTimeout/;
 my $pg = AuthnToken::Postgres->new;
-
-sub auth { return (Authorization => "Token $_[0]") }
 
 # ask_at_once($site, $count, $token): [seconds, code] of each answer.
 sub ask_at_once {

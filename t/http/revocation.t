@@ -9,6 +9,7 @@ use warnings;
 
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
+use AuthnToken::Token qw(auth);
 use Digest::SHA qw(sha256_hex);
 use Test::More;
 
@@ -27,7 +28,6 @@ my $conf = AuthnToken::Conf::default_text(1) . <<'CONF';
 AliasMatch "^/(?:fresh|brief)/$" "@@DOCROOT@@/api/index.html"
 CONF
 
-sub auth { return (Authorization => "Token $_[0]") }
 sub id { return substr sha256_hex($_[0]), 0, 16 }
 sub token_of { return $_[0]->login('alice', 'wonder-land')->{token} }
 

@@ -10,6 +10,7 @@ use warnings;
 use AuthnToken::Postgres;
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
+use AuthnToken::Token qw(auth);
 use Digest::SHA qw(sha256_hex);
 use Test::More;
 
@@ -34,8 +35,6 @@ my $conf = AuthnToken::Conf::default_text(1) . <<'CONF';
 </Location>
 AliasMatch "^/(?:long|short|none)/$" "@@DOCROOT@@/api/index.html"
 CONF
-
-sub auth { return (Authorization => "Token $_[0]") }
 
 sub is_stale {
     my ($site) = @_;

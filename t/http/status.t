@@ -10,7 +10,7 @@ use warnings;
 use AuthnToken::Postgres;
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
-use Compress::Zlib qw(crc32);
+use AuthnToken::Token qw(auth make_token);
 use Test::More;
 
 my $conf = AuthnToken::Conf::default_text(1) . <<'CONF';
@@ -36,21 +36,6 @@ AuthTokenTable 100
 </Location>
 AliasMatch "^/(?:basic|never)/$" "@@DOCROOT@@/api/index.html"
 CONF
-
-my @digits = ('0' .. '9', 'A' .. 'Z', 'a' .. 'z');
-
-sub make_token {
-    my $text = join '', map { $digits[ rand @digits ] } 1 .. 30;
-    my $crc = crc32($text);
-    my $sum = '';
-    for (1 .. 6) {
-        $sum = $digits[ $crc % 62 ] . $sum;
-        $crc = int($crc / 62);
-    }
-    return "tok_$text$sum";
-}
-
-sub auth { return (Authorization => "Token $_[0]") }
 
 # numbers($site): the lines for programs.
 sub numbers {

@@ -12,6 +12,7 @@ use warnings;
 use AuthnToken::Postgres;
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
+use AuthnToken::Token qw(make_token);
 use Compress::Raw::Zlib ();
 use Digest::SHA qw(sha1);
 use MIME::Base64 qw(encode_base64);
@@ -35,17 +36,17 @@ MinSpareThreads 1
 MaxSpareThreads 18
 MaxRequestWorkers 18
 CONF
-my $login_conf = <<'CONF';
-<Location "/api-token-auth/">
-    SetHandler token-login
-    AuthTokenLoginProvider file
-    AuthUserFile @@HTPASSWD@@
-</Location>
-<Location "/api/">
-    AuthType Token
-    AuthName "api"
+my $login_conf = AuthnToken::Conf::default_text(1);
+# mod_authn_dbd in the same server, for comparison.
+my $stock_conf = <<'CONF';
+<Location "/stock/">
+    AuthType Basic
+    AuthName "stock"
+    AuthBasicProvider dbd
+    AuthDBDUserPWQuery "SELECT password FROM users WHERE username = %s"
     Require valid-user
 </Location>
+Alias "/stock" "@@DOCROOT@@/api"
 CONF
 # Each check is to reach the database; of the connections mod_dbd may have,
 # one is left to other modules.
@@ -59,18 +60,17 @@ my $down = qr/\[authn_token:error\] .*
     token\ database\ (?:does\ not\ answer|stores\ no\ token):\ /x;
 my $up = qr/\[authn_token:notice\] .* token database answers again/;
 
-# made_token: well-formed, and never issued.
-sub made_token {
-    my @digit = (0 .. 9, 'A' .. 'Z', 'a' .. 'z');
-    my $random = join '', map { $digit[ rand 62 ] } 1 .. 30;
-    my $number = Compress::Raw::Zlib::crc32($random);
-    my $check = '';
+# make_stock_users($site): alice, for mod_authn_dbd.
+sub make_stock_users {
+    my ($site) = @_;
+    my $dbh = $site->dbh;
 
-    for (1 .. 6) {
-        $check = $digit[ $number % 62 ] . $check;
-        $number = int $number / 62;
-    }
-    return "tok_$random$check";
+    $dbh->do('CREATE TABLE users (username text PRIMARY KEY, password text)');
+    # htpasswd -nbs alice wonder-land
+    $dbh->do('INSERT INTO users VALUES (?, ?)', {}, 'alice',
+        '{SHA}' . encode_base64(sha1('wonder-land'), ''));
+    $dbh->disconnect;
+    return;
 }
 
 sub token_header { return (Authorization => "Token $_[0]") }
@@ -139,22 +139,8 @@ sub recovers {
 for my $mode (qw(fast immediate)) {
     my $site = AuthnToken::Test->new(pg => $pg, name => "restart, $mode",
         modules => ['authn_dbd'], mpm_conf => $mpm,
-        conf => $pool_conf . $login_conf . <<'CONF');
-<Location "/stock/">
-    AuthType Basic
-    AuthName "stock"
-    AuthBasicProvider dbd
-    AuthDBDUserPWQuery "SELECT password FROM users WHERE username = %s"
-    Require valid-user
-</Location>
-Alias "/stock" "@@DOCROOT@@/api"
-CONF
-    my $dbh = $site->dbh;
-    $dbh->do('CREATE TABLE users (username text PRIMARY KEY, password text)');
-    # htpasswd -nbs alice wonder-land
-    $dbh->do('INSERT INTO users VALUES (?, ?)', {}, 'alice',
-        '{SHA}' . encode_base64(sha1('wonder-land'), ''));
-    $dbh->disconnect;
+        conf => $pool_conf . $login_conf . $stock_conf);
+    make_stock_users($site);
     $site->start;
 
     my $token = $site->login('alice', 'wonder-land')->{token};
@@ -275,7 +261,7 @@ CONF
     $site->allow_log($down, $up);
     $site->expect_log($missing);
     $site->start;
-    is $site->get('/api/', token_header(made_token()))->code, 503,
+    is $site->get('/api/', token_header(make_token()))->code, 503,
         'no table: a check is 503';
     is $site->post('/api-token-auth/',
         { username => 'alice', password => 'wonder-land' })->code, 503,
@@ -358,21 +344,8 @@ MaxRequestWorkers 8
 MPM
         files => { 'htdocs/api/big' => 'x' x 40_000_000 },
         conf => "AuthTokenTable 0\nDBDMin 1\nDBDKeep 1\nDBDMax 1\n"
-            . $login_conf . <<'CONF');
-<Location "/stock/">
-    AuthType Basic
-    AuthName "stock"
-    AuthBasicProvider dbd
-    AuthDBDUserPWQuery "SELECT password FROM users WHERE username = %s"
-    Require valid-user
-</Location>
-Alias "/stock" "@@DOCROOT@@/api"
-CONF
-    my $dbh = $site->dbh;
-    $dbh->do('CREATE TABLE users (username text PRIMARY KEY, password text)');
-    $dbh->do('INSERT INTO users VALUES (?, ?)', {}, 'alice',
-        '{SHA}' . encode_base64(sha1('wonder-land'), ''));
-    $dbh->disconnect;
+            . $login_conf . $stock_conf);
+    make_stock_users($site);
     $site->start;
     my $token = $site->login('alice', 'wonder-land')->{token};
 
@@ -386,7 +359,7 @@ CONF
         ->code, 401, 'malformed (two): refused';
     is_deeply [ $pg->statements(qr/./, $mark) ], [],
         'malformed: PostgreSQL gets no statement at all';
-    is $site->get('/api/', token_header(made_token()))->code, 401,
+    is $site->get('/api/', token_header(make_token()))->code, 401,
         'an unknown token is refused';
     is scalar(my @asked = poll(sub { $pg->statements(qr/auth_token/, $mark) },
         5)), 1, 'by one statement';

@@ -10,6 +10,7 @@ use warnings;
 
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
+use AuthnToken::Token qw(auth);
 use Digest::SHA qw(sha256_hex);
 use POSIX ();
 use Test::More;
@@ -53,8 +54,6 @@ sub make_site {
     chmod 0755, $site->tmp . '/cgi-bin/pid';
     return $site;
 }
-
-sub auth { return (Authorization => "Token $_[0]") }
 
 # asked($site, $from): how often its database was asked for a token.
 sub asked {

@@ -9,7 +9,7 @@ use warnings;
 
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
-use Compress::Zlib qw(crc32);
+use AuthnToken::Token qw(make_token);
 use Test::More;
 
 my $conf = <<'CONF';
@@ -36,19 +36,6 @@ RemoteIPInternalProxy 127.0.0.1
     SetHandler server-status
 </Location>
 CONF
-
-my @digits = ('0' .. '9', 'A' .. 'Z', 'a' .. 'z');
-
-sub make_token {
-    my $text = join '', map { $digits[ rand @digits ] } 1 .. 30;
-    my $crc = crc32($text);
-    my $sum = '';
-    for (1 .. 6) {
-        $sum = $digits[ $crc % 62 ] . $sum;
-        $crc = int($crc / 62);
-    }
-    return "tok_$text$sum";
-}
 
 my %password = (alice => 'wonder-land', bob => 'builder',
     map { $_ => "secret-of-$_" } qw(carol dave erin frank grace heidi));
