@@ -2,10 +2,11 @@
 # Copyright (C) 2026 the mod_authn_token authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh demo|test: what building with the demo, or with tests and lint,
-# needs beyond a bare system. On Debian and its kin root gets the missing
-# packages from apt-get, with no service started; anybody else gets the
-# command to give to root, and exit code 1. Nothing missing: silence.
+# deps.sh demo|test|bench: what building with the demo, with tests and lint,
+# or with the benches needs beyond a bare system. On Debian and its kin root
+# gets the missing packages from apt-get, with no service started; anybody
+# else gets the command to give to root, and exit code 1. Nothing missing:
+# silence.
 
 set -eu
 
@@ -20,11 +21,16 @@ TEST="$DEMO $NICE apache2 libapache2-mod-perl2 libwww-perl sqlite3
     libpq-dev pkg-config pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
     python3-pip python3-requests python3-setuptools python3-wheel
     clang clang-tidy shellcheck mandoc"
+BENCH="$BUILD apache2-utils libapache2-mod-perl2 libwww-perl
+    libaprutil1-dbd-pgsql libdbd-pg-perl libdbd-sqlite3-perl postgresql
+    libpq-dev pkg-config valgrind wrk python3 python3-django
+    python3-djangorestframework python3-psycopg2 gunicorn"
 
 case ${1:-} in
     demo) wanted=$DEMO ;;
     test) wanted=$TEST; NICE= ;;
-    *) echo "usage: deps.sh demo|test" >&2; exit 2 ;;
+    bench) wanted=$BENCH; NICE= ;;
+    *) echo "usage: deps.sh demo|test|bench" >&2; exit 2 ;;
 esac
 
 # A package counts as there when dpkg says so, or when the command of its

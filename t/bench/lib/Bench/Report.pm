@@ -1,0 +1,56 @@
+# Copyright (C) 2026 the mod_authn_token authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# The table that is printed: one line for each figure as it becomes known,
+# and all of them once more at the end.
+package Bench::Report;
+
+use strict;
+use warnings;
+
+my @titles = ('figure', 'measured', 'beside it', 'ratio', 'target',
+    'reached');
+
+sub new {
+    my ($class) = @_;
+    return bless { rows => [] }, $class;
+}
+
+# add(name =>, measured =>, beside =>, ratio =>, target =>, reached => 0, 1
+# or undef): all but reached are texts.
+sub add {
+    my ($self, %row) = @_;
+    my $reached = !defined $row{reached} ? '' : $row{reached} ? 'yes' : 'NO';
+
+    push @{ $self->{rows} }, [ (map { $row{$_} // '' }
+        qw(name measured beside ratio target)), $reached ];
+    print {*STDERR} join('  ', grep { length } @{ $self->{rows}[-1] }), "\n";
+    return;
+}
+
+sub text {
+    my ($self) = @_;
+    my @rows = (\@titles, @{ $self->{rows} });
+    my @width;
+
+    for my $row (@rows) {
+        for my $i (0 .. $#$row) {
+            my $length = length $row->[$i];
+            $width[$i] = $length if $length > ($width[$i] // 0);
+        }
+    }
+    splice @rows, 1, 0, [ map { '-' x $_ } @width ];
+    return join '', map { line($_, @width) } @rows;
+}
+
+# The first column and the words to the left, numbers to the right.
+sub line {
+    my ($row, @width) = @_;
+    my $text = join '  ', map {
+        $_ == 0 || $_ >= 4 ? sprintf '%-*s', $width[$_], $row->[$_]
+            : sprintf '%*s', $width[$_], $row->[$_]
+    } 0 .. $#$row;
+    return $text =~ s/ +$//r . "\n";
+}
+
+1;
