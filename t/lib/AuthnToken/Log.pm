@@ -24,6 +24,7 @@ my @harmless = (
     qr/\[core:warn\] .* AH00045: child process \d+ still did not exit, /,
     # event, told to stop while it closes a connection.
     qr/\[mpm_event:error\] .* AH03092: process_lingering_close: /,
+    qr/\[mpm_event:error\] .* \(9\)Bad file descriptor: AH00468: error closing /,
     # What the tests' own certificates and short configurations lack.
     qr/\[ssl:warn\] .* AH01873: Init: Session Cache is not configured/,
     qr/\[ssl:warn\] .* AH01906: .* server certificate is a CA certificate/,
