@@ -106,6 +106,14 @@ $conf .= "<Location \"/login/$_\">\nSetHandler token-login\n$login{$_}\n"
 $conf .= "<Location \"/cgi-bin/env/$_\">\nAuthType Basic\nAuthName \"$_\"\n"
     . "$basic{$_}\nRequire valid-user\n</Location>\n" for sort keys %basic;
 
+# The first connection to a WAL locks it for a moment, and mod_dbd does not
+# wait to prepare mod_authn_dbd's statement: it connects at the next request.
+my @locked = (
+    qr/\[dbd:error\] .* AH00632: .* statements: database is locked$/,
+    qr/\[dbd:error\] .* AH00633: failed to initialise$/,
+    qr/\[dbd:crit\] .* AH00636: child init failed!$/,
+);
+
 my $site = AuthnToken::Test->new(name => 'providers', conf => $conf,
     files => { 'conf/staff' => join '',
         map { "$_:" . sha($staff{$_}) . "\n" } sort keys %staff });
@@ -274,6 +282,7 @@ sub stays_out {
         [ 401, qq(Basic realm="$where") ], $name;
 }
 
+$site->allow_log(@locked);
 $site->allow_log(qr/AH01617: user \S+: authentication failure/,
     qr/AH01618: user \S+ not found/);
 {
@@ -362,14 +371,6 @@ lets_in('corp-file', 'bob', 'builder', 'which are asked as before');
 $site->log_unlike(qr/token [0-9a-f]{16} of user \S+ granted/,
     'no token was even looked up there');
 $site->done;
-
-# The first connection to a WAL locks it for a moment, and mod_dbd does not
-# wait to prepare mod_authn_dbd's statement: it connects at the next request.
-my @locked = (
-    qr/\[dbd:error\] .* AH00632: .* statements: database is locked$/,
-    qr/\[dbd:error\] .* AH00633: failed to initialise$/,
-    qr/\[dbd:crit\] .* AH00636: child init failed!$/,
-);
 
 # The first start: our table is made before mod_authn_dbd has statements.
 {
