@@ -27,9 +27,19 @@
 #define NEWEST_FIRST "ORDER BY created_at DESC, digest"
 /* An index on digest serves this; a LIKE would need one of its own. */
 #define OF_ID "WHERE digest >= %s AND digest < %s"
+/* A parameter of a prepared statement is text to PostgreSQL unless told. */
+#define PG_DIGEST "(%s)::bpchar"
+#define PG_NUMBER "(%s)::float8"
+#define PG_OF_ID "WHERE digest >= " PG_DIGEST " AND digest < " PG_DIGEST
+#define PG_TIME "to_timestamp(" PG_NUMBER ")"
 #define INSERT \
     "INSERT INTO auth_token (digest, username, client, scope, family, " \
     "created_at, expires_at) VALUES "
+
+/* A label of ours in a connection's hash, and how often a connection's
+ * statements are prepared anew: each time leaves a little memory with it. */
+#define FORGOTTEN "authn_token_forgotten"
+#define FORGOTTEN_LIMIT 20
 
 enum {
     COLUMN_ID, COLUMN_USERNAME, COLUMN_CLIENT, COLUMN_SCOPE,
@@ -90,23 +100,23 @@ static const char *const sqlite3_schema[] = {
 };
 
 static const token_sql_dialect_t dialects[] = {
-    { "pgsql", 0, pgsql_schema, {
+    { "pgsql", 1, pgsql_schema, {
         "SELECT to_regclass('auth_token') WHERE "
             "to_regclass('auth_token') IS NOT NULL",
-        PG_RECORD "WHERE digest = %s",
-        INSERT "(%s, %s, %s, %s, %s, to_timestamp(%s), to_timestamp(%s)) "
+        PG_RECORD "WHERE digest = " PG_DIGEST,
+        INSERT "(%s, %s, %s, %s, %s, " PG_TIME ", " PG_TIME ") "
             "ON CONFLICT (digest) DO NOTHING",
         PG_RECORD NEWEST_FIRST,
         PG_RECORD "WHERE username = %s " NEWEST_FIRST,
-        PG_RECORD OF_ID,
+        PG_RECORD PG_OF_ID,
         "UPDATE auth_token SET revoked_at = now() "
-            OF_ID " AND revoked_at IS NULL",
+            PG_OF_ID " AND revoked_at IS NULL",
         "UPDATE auth_token SET revoked_at = now() "
             "WHERE username = %s AND revoked_at IS NULL",
         "SELECT digest FROM auth_token "
-            "WHERE revoked_at >= now() - make_interval(secs => %s)"
+            "WHERE revoked_at >= now() - make_interval(secs => " PG_NUMBER ")"
     } },
-    { "sqlite3", 1, sqlite3_schema, {
+    { "sqlite3", 0, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
             "AND name = 'auth_token'",
         LITE_RECORD "WHERE digest = %s",
@@ -138,27 +148,54 @@ const token_sql_dialect_t *token_sql_dialect(const char *driver)
     return NULL;
 }
 
+/* Of this connection: how often its statements were forgotten. */
+static int *get_forgotten(const token_sql_t *sql)
+{
+    int *count = apr_hash_get(sql->prepared, FORGOTTEN, APR_HASH_KEY_STRING);
+
+    if (!count) {
+        count = apr_pcalloc(sql->pool, sizeof(*count));
+        apr_hash_set(sql->prepared, FORGOTTEN, APR_HASH_KEY_STRING, count);
+    }
+    return count;
+}
+
+/* The text's hash, so that versions of us can share a server's connection;
+ * the number, because the server may remember what we forgot.  NULL: the
+ * server is to remember nothing. */
+static const char *make_label(const token_sql_t *sql, const char *text)
+{
+    apr_ssize_t len = APR_HASH_KEY_STRING;
+    int forgotten = *get_forgotten(sql);
+
+    return sql->dialect->forgets && forgotten >= FORGOTTEN_LIMIT
+        ? NULL
+        : apr_psprintf(sql->pool, "authn_token_%08x_%d",
+                       apr_hashfunc_default(text, &len), forgotten);
+}
+
+static int prepare(const token_sql_t *sql, const char *text,
+                   const char *label, apr_pool_t *pool,
+                   apr_dbd_prepared_t **statement)
+{
+    *statement = NULL;
+    return apr_dbd_prepare(sql->driver, pool, sql->handle, text, label,
+                           statement);
+}
+
 int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
 {
     const char *text = sql->dialect->statement[name];
-    apr_dbd_prepared_t *statement = NULL;
-    const char *label = NULL;
+    apr_dbd_prepared_t *statement;
     int rc;
 
     if (apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING)) {
         return 0;
     }
-    if (sql->dialect->named) {
-        apr_ssize_t len = APR_HASH_KEY_STRING;
-
-        /* The text's hash, so that versions of us can share a server. */
-        label = apr_psprintf(sql->pool, "authn_token_%08x",
-                             apr_hashfunc_default(text, &len));
+    rc = prepare(sql, text, make_label(sql, text), sql->pool, &statement);
+    if (rc == 0) {
+        apr_hash_set(sql->prepared, text, APR_HASH_KEY_STRING, statement);
     }
-    rc = apr_dbd_prepare(sql->driver, sql->pool, sql->handle, text, label,
-                         &statement);
-    apr_hash_set(sql->prepared, text, APR_HASH_KEY_STRING,
-                 rc == 0 ? statement : NULL);
     return rc;
 }
 
@@ -166,6 +203,7 @@ void token_sql_forget(const token_sql_t *sql)
 {
     int i;
 
+    ++*get_forgotten(sql);
     for (i = 0; i < TOKEN_SQL_STATEMENTS; i++) {
         apr_hash_set(sql->prepared, sql->dialect->statement[i],
                      APR_HASH_KEY_STRING, NULL);
@@ -173,12 +211,23 @@ void token_sql_forget(const token_sql_t *sql)
 }
 
 static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
-                                         token_sql_name_t name, int *rc)
+                                         token_sql_name_t name,
+                                         apr_pool_t *pool, int *rc)
 {
+    const char *text = sql->dialect->statement[name];
+    apr_dbd_prepared_t *statement;
+
+    if (sql->is_plain && sql->dialect->forgets) {
+        *rc = prepare(sql, text, NULL, pool, &statement);
+        return *rc ? NULL : statement;
+    }
+    statement = apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING);
+    if (statement) {
+        return statement;
+    }
     *rc = token_sql_prepare(sql, name);
     return *rc ? NULL
-               : apr_hash_get(sql->prepared, sql->dialect->statement[name],
-                              APR_HASH_KEY_STRING);
+               : apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING);
 }
 
 /* A copy: the driver's own is gone with the last row. */
@@ -220,8 +269,8 @@ int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
                      const char **args, token_sql_each_t *each, void *baton,
                      apr_pool_t *pool)
 {
-    int rc;
-    apr_dbd_prepared_t *statement = get_statement(sql, name, &rc);
+    int rc = 0;
+    apr_dbd_prepared_t *statement = get_statement(sql, name, pool, &rc);
     apr_dbd_results_t *results = NULL;
     apr_dbd_row_t *row = NULL;
     int columns;
@@ -250,8 +299,8 @@ int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
 int token_sql_change(const token_sql_t *sql, token_sql_name_t name,
                      const char **args, int *rows, apr_pool_t *pool)
 {
-    int rc;
-    apr_dbd_prepared_t *statement = get_statement(sql, name, &rc);
+    int rc = 0;
+    apr_dbd_prepared_t *statement = get_statement(sql, name, pool, &rc);
 
     *rows = 0;
     return statement ? apr_dbd_pquery(sql->driver, pool, sql->handle, rows,

@@ -31,8 +31,9 @@ typedef enum {
 /* What differs between databases. */
 typedef struct token_sql_dialect_t {
     const char *driver;             /* apr_dbd's name of it */
-    int named;                      /* 0: prepared without a label, so that
-                                     * the server keeps no state of ours */
+    int forgets;                    /* a prepared statement may be gone, or
+                                     * another's: behind pgbouncer, after a
+                                     * restart */
     const char *const *schema;      /* DDL, ended by NULL; may be repeated */
     const char *statement[TOKEN_SQL_STATEMENTS];
 } token_sql_dialect_t;
@@ -42,13 +43,15 @@ const token_sql_dialect_t *token_sql_dialect(const char *driver);
 
 /* A connection somebody owns, for as long as he owns it.  prepared maps
  * statement texts to apr_dbd_prepared_t of this connection, and lives with
- * the statements in pool. */
+ * the statements in pool.  is_plain: what was prepared is not used, and
+ * where the server may forget, the statement is sent whole. */
 typedef struct token_sql_t {
     const token_sql_dialect_t *dialect;
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
     apr_hash_t *prepared;
     apr_pool_t *pool;
+    int is_plain;
 } token_sql_t;
 
 /* All results of these calls are apr_dbd's: 0 is good, anything else a

@@ -101,6 +101,7 @@ static int bind_sql(token_sql_t *sql, ap_dbd_t *dbd)
     sql->handle = dbd->handle;
     sql->prepared = dbd->prepared;
     sql->pool = dbd->pool;
+    sql->is_plain = 0;
     return sql->dialect != NULL;
 }
 
@@ -156,8 +157,6 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
          * takes connections and is silent would hold all workers. */
         check_pgsql(cfg);
     }
-    token_sql_prepare(&sql, TOKEN_SQL_VALIDATE);
-    token_sql_prepare(&sql, TOKEN_SQL_ISSUE);
     return APR_SUCCESS;
 }
 
@@ -202,17 +201,15 @@ static void note_result(const task_t *task, int done)
     }
 }
 
-/* 1 when trying again can help: the connection was mended, or SQLite lost
- * the statements by a schema change. */
+/* 1 when trying again can help: the connection was mended, or the database
+ * lost our statements, by a schema change or behind a pooler. */
 static int mend(task_t *task, const token_sql_t *sql)
 {
     if (apr_dbd_check_conn(sql->driver, task->store->pool, sql->handle)
         != APR_SUCCESS) {
         return 0;
     }
-    if (is_sqlite(sql)) {
-        token_sql_forget(sql);
-    }
+    token_sql_forget(sql);
     return 1;
 }
 
@@ -262,7 +259,7 @@ static int attempt_work(task_t *task, const token_sql_t *sql, int attempt)
     return 0;
 }
 
-static int run_attempts(task_t *task, const token_sql_t *sql)
+static int run_attempts(task_t *task, token_sql_t *sql)
 {
     int attempts = is_sqlite(sql) ? ATTEMPTS_SQLITE : ATTEMPTS;
     int attempt = 1;
@@ -282,6 +279,7 @@ static int run_attempts(task_t *task, const token_sql_t *sql)
         if (!mend(task, sql)) {
             return 0;
         }
+        sql->is_plain = 1;
         attempt++;
     }
     /* The connection is good: it was the statement.  The next one may be

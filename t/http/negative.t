@@ -16,9 +16,7 @@ use Test::More;
 
 sub asked {
     my ($site, $from) = @_;
-    my $db = $site->dbname;
-    return scalar $site->pg->statements(
-        qr/ \Q$db\E LOG: .*WHERE digest = \$1/s, $from);
+    return scalar $site->pg->lookups($site->dbname, $from);
 }
 
 # All that this database is asked, but for the poll.

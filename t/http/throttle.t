@@ -75,9 +75,7 @@ sub looked_up {
 
 sub asked {
     my ($site, $from) = @_;
-    my $db = $site->dbname;
-    return scalar $site->pg->statements(
-        qr/ \Q$db\E LOG: .*WHERE digest = \$1/s, $from);
+    return scalar $site->pg->lookups($site->dbname, $from);
 }
 
 sub good_token {

@@ -35,6 +35,7 @@ static int open_sql(test_t *test, token_sql_t *sql)
     sql->dialect = token_sql_dialect("sqlite3");
     sql->prepared = apr_hash_make(test->pool);
     sql->pool = test->pool;
+    sql->is_plain = 0;
     return apr_dbd_get_driver(test->pool, "sqlite3", &sql->driver)
            == APR_SUCCESS
         && apr_dbd_open_ex(sql->driver, test->pool, test->path, &sql->handle,

@@ -294,6 +294,14 @@ sub statements {
         split /\n(?=\d{4}-\d\d-\d\d )/, $self->log_text($from);
 }
 
+# lookups($dbname, $from): those that looked for a token.
+sub lookups {
+    my ($self, $dbname, $from) = @_;
+    return $self->statements(
+        qr/ \Q$dbname\E LOG:  execute .*FROM auth_token WHERE digest = \(?\$1/s,
+        $from);
+}
+
 # pgbouncer($mode, %setting): starts one in front; its port.  transaction is
 # the default mode; settings are lines of its [pgbouncer] section.
 sub pgbouncer {
