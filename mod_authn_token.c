@@ -22,9 +22,12 @@
 
 #include "token_auth.h"
 #include "token_conf.h"
+#include "token_directives.h"
+#include "token_handler.h"
 #include "token_http.h"
 #include "token_jobs.h"
 #include "token_login.h"
+#include "token_manage.h"
 #include "token_status.h"
 #include "token_store.h"
 #include "token_tree.h"
@@ -68,12 +71,13 @@ static void register_hooks(apr_pool_t *pool)
      * header that is to be taken away. */
     ap_hook_fixups(token_auth_fixups, NULL, NULL, APR_HOOK_REALLY_FIRST);
 
-    /* the login */
-    ap_hook_translate_name(token_login_shield, NULL, NULL,
+    /* the handlers */
+    ap_hook_translate_name(token_handler_shield, NULL, NULL,
                            APR_HOOK_REALLY_FIRST);
-    ap_hook_open_htaccess(token_login_open_htaccess, NULL, NULL,
+    ap_hook_open_htaccess(token_handler_open_htaccess, NULL, NULL,
                           APR_HOOK_REALLY_FIRST);
     ap_hook_handler(token_login_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(token_manage_handler, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* the bodies of refusals */
     ap_hook_insert_error_filter(token_http_insert_error_filter, NULL, NULL,
@@ -89,7 +93,7 @@ AP_DECLARE_MODULE(authn_token) = {
     token_conf_merge_dir,
     token_conf_create_server,
     token_conf_merge_server,
-    token_conf_commands,
+    token_directives_commands,
     register_hooks
 #if defined(AP_MODULE_FLAG_NONE)
     , AP_MODULE_FLAG_NONE

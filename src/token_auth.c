@@ -18,6 +18,7 @@
 
 #include "token_auth.h"
 #include "token_conf.h"
+#include "token_handler.h"
 #include "token_http.h"
 #include "token_lookup.h"
 #include "token_memo.h"
@@ -74,18 +75,16 @@ static void log_verdict(request_rec *r, const token_memo_t *memo)
  * of the request that asks. */
 static void look_up(request_rec *r, token_memo_t *memo)
 {
-    char digest[TOKEN_DIGEST_LEN + 1];
-
     if (!token_shared_crypt()
-        || token_crypt_digest(digest, token_shared_crypt(), memo->text,
+        || token_crypt_digest(memo->digest, token_shared_crypt(), memo->text,
                               strlen(memo->text)) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "OpenSSL cannot compute SHA-256");
         memo->finding.verdict = TOKEN_UNAVAILABLE;
         return;
     }
-    apr_cpystrn(memo->id, digest, sizeof(memo->id));
-    token_lookup_find(r, token_memo_initial(r)->pool, digest,
+    apr_cpystrn(memo->id, memo->digest, sizeof(memo->id));
+    token_lookup_find(r, token_memo_initial(r)->pool, memo->digest,
                       &memo->finding);
 }
 
@@ -144,6 +143,10 @@ static int grant(request_rec *r, token_memo_t *memo)
     }
     r->user = (char *)memo->finding.record.username;
     export_env(r, memo);
+    /* mod_dir's sub-request would add a second one. */
+    if (!r->main && token_conf_expiry_header(token_conf_dir(r))) {
+        token_http_expires(r, memo->finding.record.expires_at);
+    }
     return 1;
 }
 
@@ -347,7 +350,7 @@ int token_auth_force(request_rec *r)
     token_credential_status_t status;
 
     /* A login is for those whose token is no longer good. */
-    if (!is_ours(r) || token_conf_is_login(r)) {
+    if (!is_ours(r) || token_conf_is_handler(r, TOKEN_HANDLER_LOGIN)) {
         return DECLINED;
     }
     token_http_vary(r);
@@ -423,7 +426,7 @@ static authn_status check_password(request_rec *r, const char *user,
     (void)user;
     token_http_vary(r);
     /* Not ours to judge; and an alias of ours cannot mint tokens. */
-    if ((r->handler && strcmp(r->handler, "token-login") == 0)
+    if ((r->handler && strcmp(r->handler, TOKEN_HANDLER_LOGIN) == 0)
         || !token_text_is_native(password, strlen(password),
                                  token_conf_prefix(r->server))) {
         return AUTH_USER_NOT_FOUND;

@@ -1,8 +1,8 @@
 /* Copyright (C) 2026 the mod_authn_token authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The directives: how they are parsed, merged and read.  Only the getters
- * know defaults; in the structs unset is unset. */
+/* What is set: how it is merged and read; token_directives fills it.  Only
+ * the getters know defaults; in the structs unset is unset. */
 #ifndef TOKEN_CONF_H
 #define TOKEN_CONF_H
 
@@ -11,6 +11,7 @@
 #include "apr_tables.h"
 
 #include "token_http.h"
+#include "token_ledger.h"
 #include "token_store.h"
 #include "token_throttle.h"
 
@@ -19,6 +20,8 @@ typedef struct token_server_conf_t {
     const char *prefix;                 /* NULL: unset */
     apr_int64_t table;                  /* slots; -1: unset */
     apr_interval_time_t poll_interval;  /* -1: unset */
+    apr_interval_time_t flush_interval; /* -1: unset */
+    apr_int64_t purge;                  /* seconds; -1: unset */
     token_store_conf_t store;
 } token_server_conf_t;
 
@@ -34,9 +37,11 @@ typedef struct token_dir_conf_t {
     apr_int64_t cache_ttl;              /* seconds */
     apr_int64_t stale_window;           /* seconds */
     token_limit_t login_limit;          /* count -1: unset */
+    apr_int64_t idle_timeout;           /* seconds */
+    apr_int64_t rotation_grace;         /* seconds */
+    token_quota_t max_per_user;         /* count -1: unset */
+    int expiry_header;
 } token_dir_conf_t;
-
-extern const command_rec token_conf_commands[];
 
 void *token_conf_create_server(apr_pool_t *pool, server_rec *s);
 void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add);
@@ -61,17 +66,29 @@ apr_int64_t token_conf_cache_ttl(const token_dir_conf_t *conf);
 apr_int64_t token_conf_stale_window(const token_dir_conf_t *conf);
 const token_limit_t *token_conf_login_limit(const token_dir_conf_t *conf);
 
+/* Seconds a token may be unused; 0: no limit. */
+apr_int64_t token_conf_idle_timeout(const token_dir_conf_t *conf);
+
+/* Seconds a token is good after it was rotated away. */
+apr_int64_t token_conf_rotation_grace(const token_dir_conf_t *conf);
+const token_quota_t *token_conf_max_per_user(const token_dir_conf_t *conf);
+int token_conf_expiry_header(const token_dir_conf_t *conf);
+
 const char *token_conf_prefix(const server_rec *s);
 const token_store_conf_t *token_conf_store(const server_rec *s);
 apr_uint32_t token_conf_table(const server_rec *s);
 apr_interval_time_t token_conf_poll_interval(const server_rec *s);
+apr_interval_time_t token_conf_flush_interval(const server_rec *s);
+
+/* Seconds after which the row of a dead token goes; 0: never. */
+apr_int64_t token_conf_purge(const server_rec *s);
 
 /* What a log line may say of a name somebody sent: the name, unless it is a
  * token in the wrong place. */
 const char *token_conf_log_name(const request_rec *r, const char *name);
 
-/* 1 when SetHandler makes token-login this request's handler; good as soon
- * as r->per_dir_config is. */
-int token_conf_is_login(request_rec *r);
+/* 1 when SetHandler makes this the request's handler; good as soon as
+ * r->per_dir_config is. */
+int token_conf_is_handler(request_rec *r, const char *handler);
 
 #endif

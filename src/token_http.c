@@ -41,6 +41,15 @@ void token_http_vary(request_rec *r)
     }
 }
 
+void token_http_expires(request_rec *r, apr_int64_t seconds)
+{
+    char *date = apr_palloc(r->pool, APR_RFC822_DATE_LEN);
+
+    if (apr_rfc822_date(date, apr_time_from_sec(seconds)) == APR_SUCCESS) {
+        apr_table_setn(r->headers_out, "Token-Expires", date);
+    }
+}
+
 static const char *make_bearer(request_rec *r, const char *realm,
                                const char *error, const char *description)
 {
@@ -298,7 +307,10 @@ static void prepare_answer(request_rec *r, int status, apr_size_t len)
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->err_headers_out, "Pragma", "no-cache");
     r->no_cache = 1;
-    ap_set_content_length(r, len);
+    /* RFC 9110 section 8.6. */
+    if (status != HTTP_NO_CONTENT) {
+        ap_set_content_length(r, len);
+    }
 }
 
 int token_http_answer(request_rec *r, int status, json_t *json)

@@ -28,6 +28,9 @@ const char *token_http_credential_name(const request_rec *r);
  * one user's answer to another (RFC 9110 section 12.5.5). */
 void token_http_vary(request_rec *r);
 
+/* Tells the client when his token ends, in Token-Expires. */
+void token_http_expires(request_rec *r, apr_int64_t seconds);
+
 /* Sets one challenge line per scheme for a 401 or 407.  realm is escaped
  * already, as ap_auth_name() returns it, or NULL.  error (RFC 6750 section
  * 3.1) is NULL where no credential was sent.  An error page inside of a

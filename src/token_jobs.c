@@ -1,9 +1,10 @@
 /* Copyright (C) 2026 the mod_authn_token authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Decides what happens without a request: one child of the host asks the
- * databases what was revoked elsewhere, and each child looks after its
- * overdue statements.  How these are done is the services' matter. */
+/* Decides when what happens without a request: one child of the host asks
+ * the databases what was revoked elsewhere, tells them of last uses and has
+ * dead rows removed; each child looks after its overdue statements.  How
+ * these are done is the services' matter. */
 #include <stdatomic.h>
 
 #include "httpd.h"
@@ -15,10 +16,13 @@
 
 #include "token_conf.h"
 #include "token_jobs.h"
+#include "token_ledger.h"
+#include "token_revoke.h"
 #include "token_setup.h"
 #include "token_shared.h"
 #include "token_store.h"
 #include "token_tree.h"
+#include "token_upkeep.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -32,6 +36,11 @@ APLOG_USE_MODULE(authn_token);
 #define DEADLINE_INTERVAL apr_time_from_msec(100)
 
 #define SETUP_INTERVAL apr_time_from_sec(1)
+
+#define PURGE_INTERVAL apr_time_from_sec(60)
+
+/* Databases that are purged; a host has a few. */
+#define PURGED_MAX 64
 
 #define LEAVE_PAUSE apr_time_from_msec(10)
 
@@ -73,14 +82,28 @@ static apr_status_t await_jobs(void *data)
 
 /* --- revocations elsewhere --- */
 
-static void bury_token(void *baton, const char *digest)
+static void bury_token(void *baton, const token_record_t *record)
 {
-    const token_store_conf_t *conf = baton;
-    token_key_t key;
+    token_revoke_bury(baton, record);
+}
 
-    token_table_key(&key, digest, conf->database);
-    token_table_revoke(token_shared_table(), &key,
-                       apr_time_sec(apr_time_now()));
+/* What was revoked or superseded in the last so many seconds. */
+static token_ledger_status_t ask_for_changes(const token_store_t *store,
+                                             int seconds)
+{
+    const char *args[2];
+
+    args[0] = args[1] = apr_itoa(store->pool, seconds);
+    return token_ledger_select(store, TOKEN_SQL_POLL, args, TOKEN_STORE_READ,
+                               bury_token, (void *)store->conf);
+}
+
+static void bind_store(token_store_t *store, server_rec *s,
+                       apr_pool_t *pool)
+{
+    store->server = s;
+    store->conf = token_conf_store(s);
+    store->pool = pool;
 }
 
 static void poll_database(server_rec *s, apr_pool_t *pool)
@@ -94,12 +117,10 @@ static void poll_database(server_rec *s, apr_pool_t *pool)
     token_store_t store;
     int lost;
 
-    store.server = s;
-    store.conf = conf;
-    store.pool = pool;
+    bind_store(&store, s, pool);
     lost = seconds < 0 || seconds > POLL_LOST;
-    if (token_store_poll(&store, (lost ? 0 : (int)seconds) + POLL_OVERLAP,
-                         bury_token, (void *)conf) == TOKEN_STORE_FOUND) {
+    if (ask_for_changes(&store, (lost ? 0 : (int)seconds) + POLL_OVERLAP)
+        != TOKEN_LEDGER_DOWN) {
         /* Only now: while the database is down the table is all there is. */
         if (lost) {
             token_table_flush(token_shared_table());
@@ -115,6 +136,48 @@ static apr_status_t do_poll(int state, void *server, apr_pool_t *pool)
         poll_database(server, pool);
         end_job();
     }
+    return APR_SUCCESS;
+}
+
+/* --- last uses, dead rows --- */
+
+static apr_status_t do_flush(int state, void *server, apr_pool_t *pool)
+{
+    token_store_t store;
+
+    if (begin_job(state)) {
+        bind_store(&store, server, pool);
+        token_upkeep_flush(&store);
+        end_job();
+    }
+    return APR_SUCCESS;
+}
+
+static int is_staying(void)
+{
+    return !atomic_load(&leaving);
+}
+
+/* Looks once a minute, and each second while there is more to remove. */
+static apr_status_t do_purge(int state, void *server, apr_pool_t *pool)
+{
+    static apr_time_t next[PURGED_MAX];
+    const token_store_conf_t *conf = token_conf_store(server);
+    apr_time_t now = apr_time_now();
+    token_store_t store;
+
+    if (conf->database >= PURGED_MAX
+        || (now < next[conf->database]
+            && next[conf->database] - now <= PURGE_INTERVAL)
+        || !begin_job(state)) {
+        return APR_SUCCESS;
+    }
+    bind_store(&store, server, pool);
+    next[conf->database] = now + PURGE_INTERVAL;
+    if (token_upkeep_purge(&store, token_conf_purge(server), is_staying)) {
+        next[conf->database] = 0;
+    }
+    end_job();
     return APR_SUCCESS;
 }
 
@@ -164,22 +227,36 @@ static apr_status_t add_job(const char *name, int singleton,
                              : rv;
 }
 
-/* One poll for each database, with the settings of its first host. */
-static apr_status_t add_polls(server_rec *s, apr_pool_t *pconf)
+/* The jobs of one database, with the settings of its first host.  Each kind
+ * has a thread of its own: the removal of rows takes its time. */
+static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
+{
+    apr_interval_time_t poll = token_conf_poll_interval(s);
+    apr_interval_time_t flush = token_conf_flush_interval(s);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (poll > 0 && token_shared_table()) {
+        rv = add_job("_authn_token_poll_", 1, poll, s, do_poll, pconf);
+    }
+    if (rv == APR_SUCCESS && flush > 0 && token_shared_table()) {
+        rv = add_job("_authn_token_flush_", 1, flush, s, do_flush, pconf);
+    }
+    if (rv == APR_SUCCESS && token_conf_purge(s) > 0) {
+        rv = add_job("_authn_token_purge_", 1, apr_time_from_sec(1), s,
+                     do_purge, pconf);
+    }
+    return rv;
+}
+
+static apr_status_t add_databases(server_rec *s, apr_pool_t *pconf)
 {
     apr_uint32_t next = 0;
     apr_status_t rv = APR_SUCCESS;
 
     for (; s && rv == APR_SUCCESS; s = s->next) {
-        apr_interval_time_t interval = token_conf_poll_interval(s);
-
-        if (token_conf_store(s)->database != next) {
-            continue;
-        }
-        next++;
-        if (interval > 0) {
-            rv = add_job("_authn_token_poll_", 1, interval, s, do_poll,
-                         pconf);
+        if (token_conf_store(s)->database == next) {
+            next++;
+            rv = add_database(s, pconf);
         }
     }
     return rv;
@@ -214,8 +291,8 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         rv = add_job("_authn_token_setup_", 1, SETUP_INTERVAL, s, do_setup,
                      pconf);
     }
-    if (rv == APR_SUCCESS && token_shared_table()) {
-        rv = add_polls(s, pconf);
+    if (rv == APR_SUCCESS) {
+        rv = add_databases(s, pconf);
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,

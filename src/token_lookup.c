@@ -10,9 +10,12 @@
 #include "http_config.h"
 #include "http_log.h"
 #include "apr_atomic.h"
+#include "apr_strings.h"
 
 #include "token_conf.h"
+#include "token_ledger.h"
 #include "token_lookup.h"
+#include "token_revoke.h"
 #include "token_shared.h"
 #include "token_store.h"
 
@@ -35,14 +38,6 @@ typedef struct {
     token_table_status_t status;
 } question_t;
 
-static void bind_store(token_store_t *store, request_rec *r,
-                       apr_pool_t *pool)
-{
-    store->server = r->server;
-    store->conf = token_conf_store(r->server);
-    store->pool = pool;
-}
-
 static void deny(token_finding_t *finding, token_reason_t reason)
 {
     finding->verdict = TOKEN_DENIED;
@@ -63,7 +58,9 @@ static void judge_record(const question_t *q, token_finding_t *finding,
     if (record) {
         finding->record = *record;
     }
-    finding->verdict = token_record_judge(&finding->reason, record, q->now);
+    finding->verdict = token_record_judge(
+        &finding->reason, record, q->now,
+        token_conf_rotation_grace(token_conf_dir(q->r)));
 }
 
 /* 1 when the table alone can answer; the finding is filled all the same,
@@ -92,6 +89,13 @@ static int ask_table(question_t *q, token_finding_t *finding)
         break;
     }
     judge_record(q, finding, &q->entry->record);
+    if (finding->verdict == TOKEN_GRANTED) {
+        token_table_use(&q->key, q->entry, q->now);
+    }
+    else if (token_record_is_idle(&finding->record, q->now)) {
+        /* Another host may have seen it used. */
+        return 0;
+    }
     return get_age(q) < token_conf_cache_ttl(token_conf_dir(q->r));
 }
 
@@ -129,6 +133,62 @@ static void keep_record(const question_t *q, const token_ticket_t *ticket,
     }
 }
 
+/* The table may know of a later use than the database. */
+static void merge_use(const question_t *q, token_record_t *record)
+{
+    if (q->status == TOKEN_TABLE_RECORD
+        && q->entry->record.last_used_at > record->last_used_at) {
+        record->last_used_at = q->entry->record.last_used_at;
+    }
+}
+
+/* Where there is no slot to bear it the use is written at once, but not more
+ * often than it would be from there; and only if it matters, for the request
+ * waits. */
+static void write_use(const question_t *q, const token_store_t *store,
+                      const token_record_t *record)
+{
+    apr_int64_t interval = apr_time_sec(
+        token_conf_flush_interval(q->r->server));
+    const char *args[1];
+    int rows;
+
+    if (record->idle_timeout && interval
+        && q->now - record->last_used_at >= interval) {
+        args[0] = apr_psprintf(q->pool, "{\"%s\":%" APR_INT64_T_FMT "}",
+                               q->digest, q->now);
+        token_ledger_change(store, TOKEN_SQL_TOUCH, args, TOKEN_STORE_JOB,
+                            &rows);
+    }
+}
+
+static void note_use(const question_t *q, const token_store_t *store,
+                     const token_record_t *record)
+{
+    token_entry_t entry;
+
+    if (token_shared_table()
+        && token_table_get(token_shared_table(), &q->key, &entry, q->now)
+           == TOKEN_TABLE_RECORD) {
+        token_table_use(&q->key, &entry, q->now);
+    }
+    else {
+        write_use(q, store, record);
+    }
+}
+
+static void keep_answer(const question_t *q, const token_store_t *store,
+                        const token_ticket_t *ticket,
+                        const token_finding_t *finding)
+{
+    if (token_shared_table()) {
+        keep_record(q, ticket, &finding->record);
+    }
+    if (finding->verdict == TOKEN_GRANTED) {
+        note_use(q, store, &finding->record);
+    }
+}
+
 static void forget_record(const question_t *q)
 {
     token_throttle_fail(token_shared_throttle(),
@@ -149,27 +209,45 @@ static void ask_database(const question_t *q, token_finding_t *finding)
     token_ticket_t ticket;
     token_store_t store;
 
-    bind_store(&store, q->r, q->pool);
+    token_revoke_bind(&store, q->r, q->pool);
     if (token_shared_table()) {
         token_table_ticket(token_shared_table(), &ticket);
     }
     token_shared_count(TOKEN_STATS_MISS);
-    switch (token_store_find(&store, q->digest, &record)) {
-    case TOKEN_STORE_FOUND:
+    switch (token_ledger_find(&store, q->digest, &record)) {
+    case TOKEN_LEDGER_DONE:
+        merge_use(q, &record);
         judge_record(q, finding, &record);
-        if (token_shared_table()) {
-            keep_record(q, &ticket, &record);
-        }
+        keep_answer(q, &store, &ticket, finding);
         break;
-    case TOKEN_STORE_NONE:
+    case TOKEN_LEDGER_NONE:
         memset(&finding->record, 0, sizeof(finding->record));
         deny(finding, TOKEN_REASON_UNKNOWN);
         forget_record(q);
         break;
-    case TOKEN_STORE_DOWN:
+    default:
         answer_stale(q, finding);
         break;
     }
+}
+
+static void answer(question_t *q, token_finding_t *finding)
+{
+    if (ask_table(q, finding)) {
+        token_shared_count(q->status == TOKEN_TABLE_UNKNOWN
+                               ? TOKEN_STATS_NEGATIVE : TOKEN_STATS_HIT);
+        return;
+    }
+    if (q->status == TOKEN_TABLE_MISS || q->status == TOKEN_TABLE_UNKNOWN) {
+        finding->wait = token_throttle_wait(
+            token_shared_throttle(), TOKEN_THROTTLE_TOKEN_ADDRESS,
+            q->r->useragent_addr, NULL, &bad_tokens, q->now);
+        if (finding->wait) {
+            finding->verdict = TOKEN_THROTTLED;
+            return;
+        }
+    }
+    ask_database(q, finding);
 }
 
 void token_lookup_find(request_rec *r, apr_pool_t *pool,
@@ -185,37 +263,10 @@ void token_lookup_find(request_rec *r, apr_pool_t *pool,
     q.digest = digest;
     /* Not request_time: a request may be long in coming. */
     q.now = apr_time_sec(apr_time_now());
-    if (ask_table(&q, finding)) {
-        token_shared_count(q.status == TOKEN_TABLE_UNKNOWN
-                               ? TOKEN_STATS_NEGATIVE : TOKEN_STATS_HIT);
-        return;
+    answer(&q, finding);
+    if (finding->verdict == TOKEN_DENIED
+        && finding->reason == TOKEN_REASON_REUSE) {
+        token_revoke_family(r, pool, digest, &finding->record,
+                            token_conf_rotation_grace(token_conf_dir(r)));
     }
-    if (q.status == TOKEN_TABLE_MISS || q.status == TOKEN_TABLE_UNKNOWN) {
-        finding->wait = token_throttle_wait(
-            token_shared_throttle(), TOKEN_THROTTLE_TOKEN_ADDRESS,
-            r->useragent_addr, NULL, &bad_tokens, q.now);
-        if (finding->wait) {
-            finding->verdict = TOKEN_THROTTLED;
-            return;
-        }
-    }
-    ask_database(&q, finding);
-}
-
-int token_lookup_issue(request_rec *r,
-                       const char digest[TOKEN_DIGEST_LEN + 1],
-                       const token_record_t *record)
-{
-    token_store_t store;
-    token_key_t key;
-
-    bind_store(&store, r, r->pool);
-    if (token_store_issue(&store, digest, record) != TOKEN_STORE_FOUND) {
-        return 0;
-    }
-    if (token_shared_table()) {
-        token_table_key(&key, digest, store.conf->database);
-        token_table_forget_unknown(token_shared_table(), &key);
-    }
-    return 1;
 }

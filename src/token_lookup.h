@@ -23,10 +23,4 @@ void token_lookup_find(request_rec *r, apr_pool_t *pool,
                        const char digest[TOKEN_DIGEST_LEN + 1],
                        token_finding_t *finding);
 
-/* Stores a new token's record: 1 when it is there, 0 when the database did
- * not answer. */
-int token_lookup_issue(request_rec *r,
-                       const char digest[TOKEN_DIGEST_LEN + 1],
-                       const token_record_t *record);
-
 #endif

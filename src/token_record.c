@@ -28,8 +28,16 @@ const char *token_reason_name(token_reason_t reason)
     return "none";
 }
 
+int token_record_is_idle(const token_record_t *record, apr_int64_t now)
+{
+    apr_int64_t since = record->last_used_at > record->created_at
+        ? record->last_used_at : record->created_at;
+
+    return record->idle_timeout > 0 && now - since >= record->idle_timeout;
+}
+
 static token_reason_t find_fault(const token_record_t *record,
-                                 apr_int64_t now)
+                                 apr_int64_t now, apr_int64_t grace)
 {
     if (!record) {
         return TOKEN_REASON_UNKNOWN;
@@ -37,10 +45,10 @@ static token_reason_t find_fault(const token_record_t *record,
     if (record->revoked_at) {
         return TOKEN_REASON_REVOKED;
     }
-    if (record->superseded_at) {
+    if (record->superseded_at && now - record->superseded_at >= grace) {
         return TOKEN_REASON_REUSE;
     }
-    if (now >= record->expires_at) {
+    if (now >= record->expires_at || token_record_is_idle(record, now)) {
         return TOKEN_REASON_EXPIRED;
     }
     if (record->networks[0]) {
@@ -51,9 +59,9 @@ static token_reason_t find_fault(const token_record_t *record,
 
 token_verdict_t token_record_judge(token_reason_t *reason,
                                    const token_record_t *record,
-                                   apr_int64_t now)
+                                   apr_int64_t now, apr_int64_t grace)
 {
-    *reason = find_fault(record, now);
+    *reason = find_fault(record, now, grace);
     return *reason == TOKEN_REASON_NONE ? TOKEN_GRANTED : TOKEN_DENIED;
 }
 
@@ -61,4 +69,15 @@ apr_int64_t token_record_end(apr_int64_t now, apr_int64_t lifetime,
                              apr_int64_t asked)
 {
     return now + (asked > 0 && asked < lifetime ? asked : lifetime);
+}
+
+apr_int64_t token_record_heir_end(const token_record_t *record,
+                                  apr_int64_t now, apr_int64_t lifetime,
+                                  apr_int64_t asked)
+{
+    apr_int64_t span = record->expires_at - record->created_at;
+
+    return token_record_end(now, span > 0 && span < lifetime ? span
+                                                              : lifetime,
+                            asked);
 }

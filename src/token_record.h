@@ -16,11 +16,14 @@ typedef struct token_record_t {
     const char *client;         /* which of his programs it was given to */
     const char *scope;          /* words separated by one blank, or "" */
     const char *networks;       /* reserved; not "" refuses the token */
+    const char *family;         /* id of the token that the chain of
+                                 * rotations began with */
     apr_int64_t created_at;
     apr_int64_t expires_at;     /* the first second it is no longer good */
     apr_int64_t last_used_at;
-    apr_int64_t superseded_at;
+    apr_int64_t superseded_at;  /* rotated away; it has an heir */
     apr_int64_t revoked_at;
+    apr_int64_t idle_timeout;   /* seconds it may be unused; 0: no limit */
 } token_record_t;
 
 /* A decision about a credential.  Zero is the refusal. */
@@ -38,7 +41,7 @@ typedef enum {
     TOKEN_REASON_UNKNOWN,       /* never issued, or its row is gone */
     TOKEN_REASON_EXPIRED,
     TOKEN_REASON_REVOKED,
-    TOKEN_REASON_REUSE,         /* rotated away, and used all the same */
+    TOKEN_REASON_REUSE,         /* rotated away, and used after the grace */
     TOKEN_REASON_NETWORK,       /* bound to networks */
     TOKEN_REASON_PASSWORD       /* Basic with a wrong name or password */
 } token_reason_t;
@@ -47,14 +50,25 @@ typedef enum {
 const char *token_reason_name(token_reason_t reason);
 
 /* Judges the record at the second now; *reason says why it is denied.
- * Pass NULL for a token that no record was found of. */
+ * Pass NULL for a token that no record was found of.  grace is how many
+ * seconds a superseded token is still good. */
 token_verdict_t token_record_judge(token_reason_t *reason,
                                    const token_record_t *record,
-                                   apr_int64_t now);
+                                   apr_int64_t now, apr_int64_t grace);
+
+/* 1 when it was not used for its idle timeout; until its first use it counts
+ * from its creation.  A clock set back does not make it so. */
+int token_record_is_idle(const token_record_t *record, apr_int64_t now);
 
 /* When a token issued at now ends: after lifetime seconds, or after asked
  * seconds when that is sooner.  asked is 0 when nothing was asked for. */
 apr_int64_t token_record_end(apr_int64_t now, apr_int64_t lifetime,
                              apr_int64_t asked);
+
+/* How long an heir of the record lives: as long as the record was to, and
+ * lifetime seconds at most, or asked when that is sooner. */
+apr_int64_t token_record_heir_end(const token_record_t *record,
+                                  apr_int64_t now, apr_int64_t lifetime,
+                                  apr_int64_t asked);
 
 #endif

@@ -120,7 +120,7 @@ int token_slot_join_text(char text[TOKEN_SLOT_TEXT],
 {
     const char *strings[] = {
         record->username, record->client, record->scope, record->networks,
-        record->id
+        record->id, record->family
     };
     apr_size_t have = 0;
     unsigned i;
@@ -147,14 +147,27 @@ void token_slot_write_record(token_word_t *slot,
 
     token_slot_store(&words[0], record->created_at);
     token_slot_store(&words[1], record->expires_at);
-    token_slot_store(&words[2], record->last_used_at);
-    token_slot_store(&words[3], record->superseded_at);
-    token_slot_store(&words[4], record->revoked_at);
+    token_slot_store(&words[2], record->superseded_at);
+    token_slot_store(&words[3], record->revoked_at);
+    token_slot_store(&words[4], record->idle_timeout);
     for (i = 0; i < TEXT_WORDS; i++) {
         apr_uint64_t word;
 
         memcpy(&word, text + 8 * i, 8);
         token_slot_store(&slot[TOKEN_SLOT_TEXT_WORD + i], word);
+    }
+}
+
+void token_slot_write_last_use(token_word_t *slot, const token_key_t *key,
+                               const token_record_t *record)
+{
+    apr_uint64_t known = token_slot_load(&slot[TOKEN_SLOT_LAST_USE]);
+
+    if (!token_slot_has_key(slot, key)
+        || token_slot_kind(slot) != TOKEN_SLOT_LIVE
+        || (apr_int64_t)(known >> 1) <= record->last_used_at) {
+        token_slot_store(&slot[TOKEN_SLOT_LAST_USE],
+                         (apr_uint64_t)record->last_used_at << 1);
     }
 }
 
@@ -167,7 +180,7 @@ static int split_text(token_record_t *record,
 {
     const char **strings[] = {
         &record->username, &record->client, &record->scope,
-        &record->networks, &record->id
+        &record->networks, &record->id, &record->family
     };
     const char *s = text;
     const char *end = text + TOKEN_SLOT_TEXT;
@@ -194,13 +207,46 @@ int token_slot_read_record(token_record_t *record,
 
     record->created_at = token_slot_load(&words[0]);
     record->expires_at = token_slot_load(&words[1]);
-    record->last_used_at = token_slot_load(&words[2]);
-    record->superseded_at = token_slot_load(&words[3]);
-    record->revoked_at = token_slot_load(&words[4]);
+    record->superseded_at = token_slot_load(&words[2]);
+    record->revoked_at = token_slot_load(&words[3]);
+    record->idle_timeout = token_slot_load(&words[4]);
+    record->last_used_at = token_slot_load(&slot[TOKEN_SLOT_LAST_USE]) >> 1;
     for (i = 0; i < TEXT_WORDS; i++) {
         apr_uint64_t word = token_slot_load(&slot[TOKEN_SLOT_TEXT_WORD + i]);
 
         memcpy(text + 8 * i, &word, 8);
     }
     return split_text(record, text);
+}
+
+void token_slot_write_digest(char digest[TOKEN_DIGEST_LEN + 1],
+                             const token_key_t *key)
+{
+    static const char digits[] = "0123456789abcdef";
+    int i;
+
+    for (i = 0; i < TOKEN_DIGEST_LEN; i++) {
+        digest[i] = digits[key->digest[i / 16] >> (60 - i % 16 * 4) & 15];
+    }
+    digest[TOKEN_DIGEST_LEN] = '\0';
+}
+
+int token_slot_read_untold(const token_word_t *slot, apr_uint32_t database,
+                           token_key_t *key, apr_int64_t *used_at)
+{
+    apr_uint64_t lock = token_slot_load(&slot[TOKEN_SLOT_LOCK]);
+    apr_uint64_t use = token_slot_load(&slot[TOKEN_SLOT_LAST_USE]);
+    apr_uint64_t kind = token_slot_load(&slot[TOKEN_SLOT_KIND]);
+    int i;
+
+    if (!(use & TOKEN_SLOT_UNTOLD) || token_slot_is_locked(lock)
+        || kind != ((apr_uint64_t)TOKEN_SLOT_LIVE << 32 | database)) {
+        return 0;
+    }
+    for (i = 0; i < 4; i++) {
+        key->digest[i] = token_slot_load(&slot[TOKEN_SLOT_KEY + i]);
+    }
+    key->database = database;
+    *used_at = use >> 1;
+    return token_slot_load(&slot[TOKEN_SLOT_LOCK]) == lock;
 }

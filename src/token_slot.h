@@ -34,12 +34,13 @@
 
 #include "apr.h"
 
+#include "token_crypt.h"
 #include "token_record.h"
 
-/* Bytes of a slot, and of the text of a record in it: its five strings with
+/* Bytes of a slot, and of the text of a record in it: its six strings with
  * their NULs. */
 #define TOKEN_SLOT_SIZE 512
-#define TOKEN_SLOT_TEXT 400
+#define TOKEN_SLOT_TEXT 392
 
 /* A token's digest, and the number of the database that knows it: two
  * virtual hosts with databases of their own never share a verdict. */
@@ -67,9 +68,14 @@ enum {
     TOKEN_SLOT_SHORT_WORDS,
     TOKEN_SLOT_GENERATION = TOKEN_SLOT_SHORT_WORDS,
     TOKEN_SLOT_RECORD,
-    TOKEN_SLOT_TEXT_WORD = TOKEN_SLOT_RECORD + 5,
+    TOKEN_SLOT_LAST_USE = TOKEN_SLOT_RECORD + 5,    /* see below */
+    TOKEN_SLOT_TEXT_WORD,
     TOKEN_SLOT_WORDS = TOKEN_SLOT_SIZE / 8
 };
+
+/* The token's last use as its owner: second << 1 | whether its database is
+ * still to be told.  Not under the lock: it is of one word. */
+#define TOKEN_SLOT_UNTOLD ((apr_uint64_t)1)
 
 /* Nobody asks when an unknown token was used. */
 #define TOKEN_SLOT_SHORT_GENERATION TOKEN_SLOT_USED
@@ -137,6 +143,20 @@ void token_slot_write_key(token_word_t *slot, const token_key_t *key,
                           apr_uint64_t kind);
 void token_slot_write_record(token_word_t *slot, const token_record_t *record,
                              const char text[TOKEN_SLOT_TEXT]);
+
+/* Before the key is written: a slot that has the key already may know of a
+ * later use than the database does. */
+void token_slot_write_last_use(token_word_t *slot, const token_key_t *key,
+                               const token_record_t *record);
+
+/* 1 when the slot has a use to tell that database of.  A key that is being
+ * replaced meanwhile is none.  For anybody. */
+int token_slot_read_untold(const token_word_t *slot, apr_uint32_t database,
+                           token_key_t *key, apr_int64_t *used_at);
+
+/* The digest in hex of a key. */
+void token_slot_write_digest(char digest[TOKEN_DIGEST_LEN + 1],
+                             const token_key_t *key);
 
 /* Puts a record's strings one behind the other; 0 when they are too long. */
 int token_slot_join_text(char text[TOKEN_SLOT_TEXT],

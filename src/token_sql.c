@@ -13,15 +13,21 @@
 
 /* apr_dbd takes "%s" for a parameter. */
 #define PG_SECONDS(column) "floor(extract(epoch FROM " column "))::bigint"
-#define PG_RECORD \
-    "SELECT left(digest, 16), username, client, scope, networks, " \
+#define PG_COLUMNS(id) \
+    id ", username, client, scope, networks, " \
     PG_SECONDS("created_at") ", " PG_SECONDS("expires_at") ", " \
     PG_SECONDS("last_used_at") ", " PG_SECONDS("superseded_at") ", " \
-    PG_SECONDS("revoked_at") " FROM auth_token "
+    PG_SECONDS("revoked_at") ", family, idle_timeout"
+#define PG_RECORD "SELECT " PG_COLUMNS("left(digest, 16)") " FROM auth_token "
+#define PG_WHOLE "SELECT " PG_COLUMNS("digest") " FROM auth_token "
+#define PG_RETURNING " RETURNING " PG_COLUMNS("digest")
+#define LITE_COLUMNS(id) \
+    id ", username, client, scope, networks, created_at, expires_at, " \
+    "last_used_at, superseded_at, revoked_at, family, idle_timeout"
 #define LITE_RECORD \
-    "SELECT substr(digest, 1, 16), username, client, scope, networks, " \
-    "created_at, expires_at, last_used_at, superseded_at, revoked_at " \
-    "FROM auth_token "
+    "SELECT " LITE_COLUMNS("substr(digest, 1, 16)") " FROM auth_token "
+#define LITE_WHOLE "SELECT " LITE_COLUMNS("digest") " FROM auth_token "
+#define LITE_RETURNING " RETURNING " LITE_COLUMNS("digest")
 /* "%%" is one "%" behind apr_dbd_prepare(). */
 #define LITE_NOW "CAST(strftime('%%s', 'now') AS INTEGER)"
 #define NEWEST_FIRST "ORDER BY created_at DESC, digest"
@@ -34,7 +40,46 @@
 #define PG_TIME "to_timestamp(" PG_NUMBER ")"
 #define INSERT \
     "INSERT INTO auth_token (digest, username, client, scope, family, " \
-    "created_at, expires_at) VALUES "
+    "created_at, expires_at, idle_timeout) VALUES "
+#define INSERT_HEIR \
+    "INSERT INTO auth_token (digest, username, client, scope, networks, " \
+    "family, created_at, expires_at, idle_timeout) "
+#define HEIR_FIELDS "username, client, scope, networks, family, "
+
+/* What a user can use now, a token that was rotated away not counted. */
+#define PG_USABLE \
+    "revoked_at IS NULL AND superseded_at IS NULL AND expires_at > now() " \
+    "AND (idle_timeout IS NULL OR coalesce(last_used_at, created_at) > " \
+    "now() - make_interval(secs => idle_timeout))"
+#define LITE_USABLE \
+    "revoked_at IS NULL AND superseded_at IS NULL " \
+    "AND expires_at > " LITE_NOW " " \
+    "AND (idle_timeout IS NULL OR coalesce(last_used_at, created_at) > " \
+    LITE_NOW " - idle_timeout)"
+#define PG_REVOKE "UPDATE auth_token SET revoked_at = now() "
+#define LITE_REVOKE "UPDATE auth_token SET revoked_at = " LITE_NOW " "
+#define LAST_USE "coalesce(last_used_at, created_at)"
+
+/* A superseded row is needed for as long as its family lives: its use tells
+ * of a theft. */
+#define NOT_NEEDED(now) \
+    "(t.superseded_at IS NULL OR t.revoked_at IS NOT NULL OR NOT EXISTS " \
+    "(SELECT 1 FROM auth_token h WHERE h.family = t.family " \
+    "AND h.superseded_at IS NULL AND h.revoked_at IS NULL " \
+    "AND h.expires_at > " now "))"
+/* One host at a time. */
+#define PG_PURGE(column) \
+    "WITH mine AS MATERIALIZED " \
+    "(SELECT pg_try_advisory_xact_lock(7236838, 1) AS got) " \
+    "DELETE FROM auth_token WHERE (SELECT got FROM mine) AND digest IN " \
+    "(SELECT digest FROM auth_token t WHERE t." column " < now() - " \
+    "make_interval(secs => " PG_NUMBER ") AND " NOT_NEEDED("now()") " " \
+    "ORDER BY t." column " LIMIT (%s)::int)"
+#define LITE_PURGE(column) \
+    "DELETE FROM auth_token WHERE digest IN " \
+    "(SELECT digest FROM auth_token t WHERE t." column " < " LITE_NOW " - " \
+    "CAST(%s AS INTEGER) AND " NOT_NEEDED(LITE_NOW) " " \
+    "ORDER BY t." column " LIMIT CAST(%s AS INTEGER))"
 
 /* A label of ours in a connection's hash, and how often a connection's
  * statements are prepared anew: each time leaves a little memory with it. */
@@ -44,7 +89,8 @@
 enum {
     COLUMN_ID, COLUMN_USERNAME, COLUMN_CLIENT, COLUMN_SCOPE,
     COLUMN_NETWORKS, COLUMN_CREATED, COLUMN_EXPIRES, COLUMN_LAST_USED,
-    COLUMN_SUPERSEDED, COLUMN_REVOKED, COLUMNS
+    COLUMN_SUPERSEDED, COLUMN_REVOKED, COLUMN_FAMILY, COLUMN_IDLE_TIMEOUT,
+    COLUMNS
 };
 
 /* conf/schema/native-pgsql.sql says the same, with comments. */
@@ -70,6 +116,8 @@ static const char *const pgsql_schema[] = {
     "ON auth_token (expires_at)",
     "CREATE INDEX IF NOT EXISTS auth_token_revoked_at "
     "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS auth_token_superseded_at "
+    "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL",
     NULL
 };
 
@@ -96,6 +144,8 @@ static const char *const sqlite3_schema[] = {
     "ON auth_token (expires_at)",
     "CREATE INDEX IF NOT EXISTS auth_token_revoked_at "
     "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS auth_token_superseded_at "
+    "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL",
     NULL
 };
 
@@ -104,7 +154,8 @@ static const token_sql_dialect_t dialects[] = {
         "SELECT to_regclass('auth_token') WHERE "
             "to_regclass('auth_token') IS NOT NULL",
         PG_RECORD "WHERE digest = " PG_DIGEST,
-        INSERT "(%s, %s, %s, %s, %s, " PG_TIME ", " PG_TIME ") "
+        INSERT "(%s, %s, %s, %s, %s, " PG_TIME ", " PG_TIME ", "
+            "nullif((%s)::int, 0)) "
             "ON CONFLICT (digest) DO NOTHING",
         PG_RECORD NEWEST_FIRST,
         PG_RECORD "WHERE username = %s " NEWEST_FIRST,
@@ -113,8 +164,37 @@ static const token_sql_dialect_t dialects[] = {
             PG_OF_ID " AND revoked_at IS NULL",
         "UPDATE auth_token SET revoked_at = now() "
             "WHERE username = %s AND revoked_at IS NULL",
-        "SELECT digest FROM auth_token "
-            "WHERE revoked_at >= now() - make_interval(secs => " PG_NUMBER ")"
+        PG_WHOLE "WHERE revoked_at >= now() - make_interval(secs => "
+            PG_NUMBER ") OR superseded_at >= now() - make_interval(secs => "
+            PG_NUMBER ")",
+        PG_RECORD "WHERE username = %s AND " PG_USABLE " " NEWEST_FIRST
+            " LIMIT (%s)::int OFFSET (%s)::int",
+        PG_WHOLE "WHERE username = %s AND digest >= " PG_DIGEST
+            " AND digest < " PG_DIGEST,
+        PG_REVOKE "WHERE username = %s AND digest >= " PG_DIGEST
+            " AND digest < " PG_DIGEST " AND revoked_at IS NULL"
+            PG_RETURNING,
+        PG_REVOKE "WHERE username = %s AND revoked_at IS NULL" PG_RETURNING,
+        "SELECT pg_advisory_xact_lock(7236838, hashtext(%s))",
+        PG_WHOLE "WHERE username = %s AND " PG_USABLE,
+        PG_REVOKE "WHERE digest IN (SELECT digest FROM auth_token "
+            "WHERE username = %s AND " PG_USABLE " AND digest <> " PG_DIGEST
+            " ORDER BY " LAST_USE " DESC, digest OFFSET (%s)::int)"
+            PG_RETURNING,
+        "UPDATE auth_token SET superseded_at = now() WHERE digest = "
+            PG_DIGEST " AND " PG_USABLE,
+        INSERT_HEIR "SELECT %s, " HEIR_FIELDS PG_TIME ", " PG_TIME
+            ", idle_timeout FROM auth_token WHERE digest = " PG_DIGEST,
+        PG_REVOKE "WHERE family = (%s)::bpchar AND revoked_at IS NULL "
+            "AND EXISTS (SELECT 1 FROM auth_token WHERE digest = " PG_DIGEST
+            " AND superseded_at <= now() - make_interval(secs => "
+            PG_NUMBER "))" PG_RETURNING,
+        "UPDATE auth_token t SET last_used_at = "
+            "to_timestamp(u.value::float8) FROM json_each_text((%s)::json) u "
+            "WHERE t.digest = u.key::bpchar AND (t.last_used_at IS NULL "
+            "OR t.last_used_at < to_timestamp(u.value::float8))",
+        PG_PURGE("expires_at"),
+        PG_PURGE("revoked_at")
     } },
     { "sqlite3", 0, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
@@ -123,7 +203,8 @@ static const token_sql_dialect_t dialects[] = {
         /* The driver binds text; the column would make an integer of it,
          * but a table made by hand might not. */
         INSERT "(%s, %s, %s, %s, %s, CAST(%s AS INTEGER), "
-            "CAST(%s AS INTEGER)) ON CONFLICT (digest) DO NOTHING",
+            "CAST(%s AS INTEGER), nullif(CAST(%s AS INTEGER), 0)) "
+            "ON CONFLICT (digest) DO NOTHING",
         LITE_RECORD NEWEST_FIRST,
         LITE_RECORD "WHERE username = %s " NEWEST_FIRST,
         LITE_RECORD OF_ID,
@@ -131,8 +212,36 @@ static const token_sql_dialect_t dialects[] = {
             OF_ID " AND revoked_at IS NULL",
         "UPDATE auth_token SET revoked_at = " LITE_NOW " "
             "WHERE username = %s AND revoked_at IS NULL",
-        "SELECT digest FROM auth_token "
-            "WHERE revoked_at >= " LITE_NOW " - CAST(%s AS INTEGER)"
+        LITE_WHOLE "WHERE revoked_at >= " LITE_NOW " - CAST(%s AS INTEGER) "
+            "OR superseded_at >= " LITE_NOW " - CAST(%s AS INTEGER)",
+        LITE_RECORD "WHERE username = %s AND " LITE_USABLE " " NEWEST_FIRST
+            " LIMIT CAST(%s AS INTEGER) OFFSET CAST(%s AS INTEGER)",
+        LITE_WHOLE "WHERE username = %s AND digest >= %s AND digest < %s",
+        LITE_REVOKE "WHERE username = %s AND digest >= %s AND digest < %s "
+            "AND revoked_at IS NULL" LITE_RETURNING,
+        LITE_REVOKE "WHERE username = %s AND revoked_at IS NULL"
+            LITE_RETURNING,
+        /* BEGIN IMMEDIATE has locked everybody out. */
+        "SELECT 1 WHERE %s = ''",
+        LITE_WHOLE "WHERE username = %s AND " LITE_USABLE,
+        LITE_REVOKE "WHERE digest IN (SELECT digest FROM auth_token "
+            "WHERE username = %s AND " LITE_USABLE " AND digest <> %s "
+            "ORDER BY " LAST_USE " DESC, digest "
+            "LIMIT -1 OFFSET CAST(%s AS INTEGER))" LITE_RETURNING,
+        "UPDATE auth_token SET superseded_at = " LITE_NOW
+            " WHERE digest = %s AND " LITE_USABLE,
+        INSERT_HEIR "SELECT %s, " HEIR_FIELDS "CAST(%s AS INTEGER), "
+            "CAST(%s AS INTEGER), idle_timeout FROM auth_token "
+            "WHERE digest = %s",
+        LITE_REVOKE "WHERE family = %s AND revoked_at IS NULL "
+            "AND EXISTS (SELECT 1 FROM auth_token WHERE digest = %s "
+            "AND superseded_at <= " LITE_NOW " - CAST(%s AS INTEGER))"
+            LITE_RETURNING,
+        "UPDATE auth_token SET last_used_at = u.value "
+            "FROM json_each(%s) u WHERE digest = u.key "
+            "AND (last_used_at IS NULL OR last_used_at < u.value)",
+        LITE_PURGE("expires_at"),
+        LITE_PURGE("revoked_at")
     } }
 };
 
@@ -263,6 +372,8 @@ static void read_record(token_record_t *record, const token_sql_t *sql,
     record->last_used_at = apr_atoi64(column[COLUMN_LAST_USED]);
     record->superseded_at = apr_atoi64(column[COLUMN_SUPERSEDED]);
     record->revoked_at = apr_atoi64(column[COLUMN_REVOKED]);
+    record->family = column[COLUMN_FAMILY];
+    record->idle_timeout = apr_atoi64(column[COLUMN_IDLE_TIMEOUT]);
 }
 
 int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
@@ -312,16 +423,50 @@ int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
                     const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
                     apr_pool_t *pool)
 {
-    const char *args[7];
+    const char *args[8];
 
     args[0] = digest;
     args[1] = record->username;
     args[2] = record->client;
     args[3] = record->scope;
-    args[4] = record->id;       /* a family begins with its first token */
+    args[4] = record->family;
     args[5] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->created_at);
     args[6] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->expires_at);
+    args[7] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->idle_timeout);
     return token_sql_change(sql, TOKEN_SQL_ISSUE, args, rows, pool);
+}
+
+static int query(const token_sql_t *sql, const char *text)
+{
+    int rows;
+
+    return apr_dbd_query(sql->driver, sql->handle, &rows, text);
+}
+
+int token_sql_begin(token_sql_t *sql)
+{
+    /* SQLite: a lock for writing from the start, or none. */
+    int rc = query(sql, strcmp(sql->dialect->driver, "sqlite3") == 0
+                   ? "BEGIN IMMEDIATE" : "BEGIN");
+
+    sql->is_open = rc == 0;
+    return rc;
+}
+
+int token_sql_commit(token_sql_t *sql)
+{
+    int rc = query(sql, "COMMIT");
+
+    sql->is_open = rc != 0;
+    return rc;
+}
+
+void token_sql_rollback(token_sql_t *sql)
+{
+    if (sql->is_open) {
+        query(sql, "ROLLBACK");
+        sql->is_open = 0;
+    }
 }
 
 static int run_schema(const token_sql_t *sql)

@@ -14,6 +14,8 @@
 #include "token_crypt.h"
 #include "token_record.h"
 
+/* Of the records that POLL and the statements from SHOW_OWN on answer, id is
+ * the whole digest. */
 typedef enum {
     TOKEN_SQL_EXISTS = 0,   /* ()                a row: the table is there */
     TOKEN_SQL_VALIDATE,     /* (digest)          one record or none */
@@ -23,8 +25,24 @@ typedef enum {
     TOKEN_SQL_SHOW,         /* (id, id + "g")    one record or none */
     TOKEN_SQL_REVOKE,       /* (id, id + "g"), by the database's clock */
     TOKEN_SQL_REVOKE_USER,  /* (username), likewise */
-    TOKEN_SQL_POLL,         /* (seconds)         what was revoked since so
-                             * many seconds: id is the whole digest */
+    TOKEN_SQL_POLL,         /* (seconds, seconds) what was revoked or
+                             * superseded since so many seconds */
+    TOKEN_SQL_LIST_OWN,     /* (username, limit, offset) what can be used */
+    TOKEN_SQL_SHOW_OWN,     /* (username, id, id + "g") */
+    TOKEN_SQL_REVOKE_OWN,   /* (username, id, id + "g") */
+    TOKEN_SQL_REVOKE_ALL,   /* (username) */
+    TOKEN_SQL_LOCK_USER,    /* (username) his logins wait for each other */
+    TOKEN_SQL_COUNT,        /* (username)        one record for each token
+                             * that can be used */
+    TOKEN_SQL_EVICT,        /* (username, digest, limit - 1) revokes all but
+                             * so many, and that one, lately used */
+    TOKEN_SQL_SUPERSEDE,    /* (digest)          unless it has an heir */
+    TOKEN_SQL_HEIR,         /* (digest, created, expires, old digest) */
+    TOKEN_SQL_REVOKE_FAMILY, /* (family, digest, seconds) unless that token
+                             * was superseded less than so long ago */
+    TOKEN_SQL_TOUCH,        /* ({"digest": second, ...}) last uses */
+    TOKEN_SQL_PURGE_EXPIRED, /* (seconds, rows)  dead for so long */
+    TOKEN_SQL_PURGE_REVOKED, /* likewise */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
 
@@ -52,6 +70,7 @@ typedef struct token_sql_t {
     apr_hash_t *prepared;
     apr_pool_t *pool;
     int is_plain;
+    int is_open;                /* a transaction is */
 } token_sql_t;
 
 /* All results of these calls are apr_dbd's: 0 is good, anything else a
@@ -82,6 +101,13 @@ int token_sql_change(const token_sql_t *sql, token_sql_name_t name,
 int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
                     const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
                     apr_pool_t *pool);
+
+/* A transaction, as plain statements: apr_dbd's own crash on a connection
+ * that is lost.  What fails in between leaves it open, so that
+ * apr_dbd_error() can still tell why: roll it back then. */
+int token_sql_begin(token_sql_t *sql);
+int token_sql_commit(token_sql_t *sql);
+void token_sql_rollback(token_sql_t *sql);
 
 /* Makes the native table where it is missing.  An error of SQLite may leave
  * a transaction open: close the connection. */

@@ -4,7 +4,7 @@
 /* Decides how a statement reaches the database and what its failure means:
  * a lost connection is mended and the statement repeated, anything else is
  * "down".  "No such row" is only ever the database's own answer.  Which
- * statement to run, and what to do with the answer, is left to others. */
+ * statement to run is token_ledger's matter. */
 #include <string.h>
 
 #include "httpd.h"
@@ -38,17 +38,15 @@ static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
 static token_breaker_t **breakers;
 static char *is_limited;        /* by a connection of its own */
 static volatile apr_uint32_t *in_trouble;
+static volatile apr_uint32_t *jobs_in_trouble;
 static apr_uint32_t breaker_count;
-
-/* One statement's work on a connection; an apr_dbd code. */
-typedef int work_fn(const token_sql_t *sql, void *baton, int attempt);
 
 /* A statement to be run: what it needs, and what came of it. */
 typedef struct {
     const token_store_t *store;
-    work_fn *work;
+    token_store_work_t *work;
     void *baton;
-    int is_write;
+    token_store_kind_t kind;
     apr_time_t begun;
     int answered;               /* if only with an error */
     int shut;                   /* the last attempt took too long */
@@ -70,6 +68,7 @@ apr_status_t token_store_child_init(apr_uint32_t databases,
     breakers = apr_pcalloc(pool, databases * sizeof(void *));
     is_limited = apr_pcalloc(pool, databases);
     in_trouble = apr_pcalloc(pool, databases * sizeof(*in_trouble));
+    jobs_in_trouble = apr_pcalloc(pool, databases * sizeof(*in_trouble));
     breaker_count = databases;
     for (i = 0; i < databases && rv == APR_SUCCESS; i++) {
         rv = token_breaker_create(&breakers[i], pool);
@@ -102,6 +101,7 @@ static int bind_sql(token_sql_t *sql, ap_dbd_t *dbd)
     sql->prepared = dbd->prepared;
     sql->pool = dbd->pool;
     sql->is_plain = 0;
+    sql->is_open = 0;
     return sql->dialect != NULL;
 }
 
@@ -175,20 +175,43 @@ static const char *get_cure(const char *error)
           "use it?)" : "";
 }
 
-/* The first trouble speaks for all until a statement goes well again; that
- * a token cannot be stored is said each time. */
+/* The first trouble speaks for all until a statement goes well again.  That
+ * there is no table is said where one is needed; a lock passes. */
+static void note_job(const task_t *task, int done)
+{
+    volatile apr_uint32_t *trouble =
+        &jobs_in_trouble[task->store->conf->database];
+
+    if (done && apr_atomic_read32(trouble) && apr_atomic_xchg32(trouble, 0)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->store->server,
+                     "the token database takes last uses and purges again");
+    }
+    else if (!done && !strstr(task->error, "no such table")
+             && !strstr(task->error, "does not exist")
+             && !strstr(task->error, "locked")
+             && !apr_atomic_xchg32(trouble, 1)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->store->server,
+                     "the token database takes no last uses or purges: %s%s; "
+                     "they wait", task->error, get_cure(task->error));
+    }
+}
+
+/* That a token cannot be stored is said each time. */
 static void note_result(const task_t *task, int done)
 {
     volatile apr_uint32_t *trouble =
         &in_trouble[task->store->conf->database];
 
-    if (done) {
+    if (task->kind == TOKEN_STORE_JOB && (done || task->answered)) {
+        note_job(task, done);
+    }
+    else if (done) {
         if (apr_atomic_read32(trouble) && apr_atomic_xchg32(trouble, 0)) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->store->server,
                          "the token database answers again");
         }
     }
-    else if (task->is_write && task->answered) {
+    else if (task->kind == TOKEN_STORE_WRITE && task->answered) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
                      "the token database stores no token: %s%s", task->error,
                      get_cure(task->error));
@@ -238,7 +261,7 @@ static apr_interval_time_t get_timeout(const token_store_conf_t *conf)
 }
 
 /* 1 when the statement went well within its time. */
-static int attempt_work(task_t *task, const token_sql_t *sql, int attempt)
+static int attempt_work(task_t *task, token_sql_t *sql, int attempt)
 {
     token_overdue_t statement;
     int rc;
@@ -248,12 +271,14 @@ static int attempt_work(task_t *task, const token_sql_t *sql, int attempt)
     rc = task->work(sql, task->baton, attempt);
     task->shut = token_deadline_end(token_shared_deadline(), &statement);
     if (rc == 0) {
+        token_sql_rollback(sql);
         return 1;
     }
     fail(task, task->shut ? "no answer within AuthTokenQueryTimeout"
                     : first_line(task->store->pool,
                                  apr_dbd_error(sql->driver, sql->handle,
                                                rc)));
+    token_sql_rollback(sql);
     ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, task->store->server,
                  "token database, attempt %d: %s", attempt, task->error);
     return 0;
@@ -315,8 +340,8 @@ static int run_connected(task_t *task)
     return done;
 }
 
-static int run(const token_store_t *store, work_fn *work, void *baton,
-               int is_write)
+int token_store_run(const token_store_t *store, token_store_work_t *work,
+                    void *baton, token_store_kind_t kind)
 {
     token_breaker_t *breaker = get_breaker(store->conf);
     task_t task;
@@ -329,7 +354,7 @@ static int run(const token_store_t *store, work_fn *work, void *baton,
     task.store = store;
     task.work = work;
     task.baton = baton;
-    task.is_write = is_write;
+    task.kind = kind;
     task.begun = apr_time_now();
     done = run_connected(&task);
     token_stats_note_database(token_shared_stats(), store->conf->database,
@@ -337,131 +362,4 @@ static int run(const token_store_t *store, work_fn *work, void *baton,
     note_result(&task, done);
     token_breaker_leave(breaker, task.answered);
     return done;
-}
-
-typedef struct {
-    apr_pool_t *pool;
-    const char *digest;
-    token_record_t *record;
-    int found;
-} find_t;
-
-static void keep_record(void *baton, const token_record_t *record)
-{
-    find_t *find = baton;
-
-    *find->record = *record;
-    find->found = 1;
-}
-
-static int find_record(const token_sql_t *sql, void *baton, int attempt)
-{
-    find_t *find = baton;
-    const char *args[1];
-
-    (void)attempt;
-    args[0] = find->digest;
-    find->found = 0;
-    return token_sql_select(sql, TOKEN_SQL_VALIDATE, args, keep_record, find,
-                            find->pool);
-}
-
-token_store_status_t token_store_find(
-    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
-    token_record_t *record)
-{
-    find_t find;
-
-    find.pool = store->pool;
-    find.digest = digest;
-    find.record = record;
-    find.found = 0;
-    if (!run(store, find_record, &find, 0)) {
-        return TOKEN_STORE_DOWN;
-    }
-    return find.found ? TOKEN_STORE_FOUND : TOKEN_STORE_NONE;
-}
-
-typedef struct {
-    apr_pool_t *pool;
-    const char *digest;
-    const token_record_t *record;
-    int stored;
-} issue_t;
-
-static int issue_record(const token_sql_t *sql, void *baton, int attempt)
-{
-    issue_t *issue = baton;
-    int rows = 0;
-    int rc = token_sql_issue(sql, issue->record, issue->digest, &rows,
-                             issue->pool);
-
-    /* A repeated insert finds the row that the first one left before its
-     * connection broke.  On the first attempt there can be none: random
-     * bits do not repeat. */
-    issue->stored = rc == 0 && (rows == 1 || attempt > 1);
-    return rc;
-}
-
-token_store_status_t token_store_issue(
-    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
-    const token_record_t *record)
-{
-    issue_t issue;
-
-    issue.pool = store->pool;
-    issue.digest = digest;
-    issue.record = record;
-    issue.stored = 0;
-    if (!run(store, issue_record, &issue, 1)) {
-        return TOKEN_STORE_DOWN;
-    }
-    if (!issue.stored) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, store->server,
-                     "a new token's row was there already: is the random "
-                     "source of this host broken");
-        return TOKEN_STORE_DOWN;
-    }
-    return TOKEN_STORE_FOUND;
-}
-
-typedef struct {
-    apr_pool_t *pool;
-    const char *seconds;
-    token_store_each_t *each;
-    void *baton;
-} poll_t;
-
-static void name_digest(void *baton, const token_record_t *record)
-{
-    poll_t *poll = baton;
-
-    if (strlen(record->id) == TOKEN_DIGEST_LEN) {
-        poll->each(poll->baton, record->id);
-    }
-}
-
-static int poll_revoked(const token_sql_t *sql, void *baton, int attempt)
-{
-    poll_t *poll = baton;
-    const char *args[1];
-
-    (void)attempt;
-    args[0] = poll->seconds;
-    return token_sql_select(sql, TOKEN_SQL_POLL, args, name_digest, poll,
-                            poll->pool);
-}
-
-token_store_status_t token_store_poll(const token_store_t *store,
-                                      int seconds, token_store_each_t *each,
-                                      void *baton)
-{
-    poll_t poll;
-
-    poll.pool = store->pool;
-    poll.seconds = apr_itoa(store->pool, seconds);
-    poll.each = each;
-    poll.baton = baton;
-    return run(store, poll_revoked, &poll, 0) ? TOKEN_STORE_FOUND
-                                              : TOKEN_STORE_DOWN;
 }

@@ -11,8 +11,7 @@
 #include "apr_dbd.h"      /* mod_dbd.h needs it first */
 #include "mod_dbd.h"
 
-#include "token_crypt.h"
-#include "token_record.h"
+#include "token_sql.h"
 
 /* Of a server or virtual host; token_conf embeds and fills it. */
 typedef struct token_store_conf_t {
@@ -28,12 +27,6 @@ typedef struct token_store_t {
     apr_pool_t *pool;
 } token_store_t;
 
-typedef enum {
-    TOKEN_STORE_FOUND = 0,
-    TOKEN_STORE_NONE,           /* the database answered: no such row */
-    TOKEN_STORE_DOWN            /* it did not answer; logged already */
-} token_store_status_t;
-
 /* For the optional_fn_retrieve hook: where mod_dbd's functions are. */
 void token_store_retrieve(void);
 
@@ -41,29 +34,28 @@ void token_store_retrieve(void);
 apr_status_t token_store_child_init(apr_uint32_t databases,
                                     apr_pool_t *pool);
 
-/* For mod_dbd's post_connect hook: prepares our statements on the new
- * connection.  Never fails, for other modules use the connection too; what
+/* For mod_dbd's post_connect hook: looks at what the new connection is.
+ *   Never fails, for other modules use the connection too; what
  * is wrong is logged. */
 apr_status_t token_store_connected(const token_store_conf_t *conf,
                                    dbd_cfg_t *cfg, ap_dbd_t *dbd);
 
-/* Finds the record of a digest; its strings are from the store's pool. */
-token_store_status_t token_store_find(
-    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
-    token_record_t *record);
+/* What a failure means to those who wait for it. */
+typedef enum {
+    TOKEN_STORE_READ = 0,
+    TOKEN_STORE_WRITE,          /* somebody waits: each failure is said */
+    TOKEN_STORE_JOB             /* it will be tried again later */
+} token_store_kind_t;
 
-/* Inserts a record: FOUND when it is there now, else DOWN. */
-token_store_status_t token_store_issue(
-    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
-    const token_record_t *record);
+/* Work with a connection; called again, with attempt 2 and so on, when the
+ * connection had to be mended.  An apr_dbd code; a transaction that it
+ * leaves open is rolled back. */
+typedef int token_store_work_t(token_sql_t *sql, void *baton, int attempt);
 
-/* Called with a digest in hex. */
-typedef void token_store_each_t(void *baton, const char *digest);
-
-/* Names the tokens revoked in the last so many seconds: FOUND, or DOWN. */
-token_store_status_t token_store_poll(const token_store_t *store,
-                                      int seconds, token_store_each_t *each,
-                                      void *baton);
+/* Does the work: 1 when it went well; else the database is down, and that
+ * is logged. */
+int token_store_run(const token_store_t *store, token_store_work_t *work,
+                    void *baton, token_store_kind_t kind);
 
 /* 1 while this process does not ask that database. */
 int token_store_is_down(const token_store_conf_t *conf);

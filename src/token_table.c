@@ -20,6 +20,9 @@
  * far longer than a write takes, unless its writer was stopped in it. */
 #define LOOKS 64
 
+/* The second at which an entry was checked that is to be asked for again. */
+#define LONG_AGO 0
+
 /* Seconds that the clocks of two requests differ because one was slow; more
  * than that, and the clock was set back. */
 #define SKEW 60
@@ -246,10 +249,24 @@ token_table_status_t token_table_get(token_table_t *table,
         if (token_slot_load(&slot[TOKEN_SLOT_USED]) != (apr_uint64_t)now) {
             token_slot_store(&slot[TOKEN_SLOT_USED], now);
         }
+        entry->slot = slot;
         return status;
     }
     return is_unknown(table, key, entry) ? TOKEN_TABLE_UNKNOWN
                                          : TOKEN_TABLE_MISS;
+}
+
+void token_table_use(const token_key_t *key, const token_entry_t *entry,
+                     apr_int64_t now)
+{
+    token_word_t *slot = entry->slot;
+
+    /* It may have become another's since.  In the moment between this look
+     * and the write that makes another token seem used: it is a second. */
+    if (entry->record.last_used_at < now && token_slot_has_key(slot, key)) {
+        token_slot_store(&slot[TOKEN_SLOT_LAST_USE],
+                         (apr_uint64_t)now << 1 | TOKEN_SLOT_UNTOLD);
+    }
 }
 
 /* --- writing --- */
@@ -380,6 +397,7 @@ int token_table_put(token_table_t *table, const token_key_t *key,
     }
     kept = !is_overtaken(table, key, ticket, checked_at);
     if (kept) {
+        token_slot_write_last_use(slot, key, record);
         token_slot_write_key(slot, key, TOKEN_SLOT_LIVE);
         token_slot_store(&slot[TOKEN_SLOT_CHECKED], checked_at);
         token_slot_store(&slot[TOKEN_SLOT_GENERATION], ticket->generation);
@@ -436,6 +454,25 @@ void token_table_revoke(token_table_t *table, const token_key_t *key,
     }
     /* Where there was no record none is buried: many revocations would push
      * out the living, and an answer under way is stopped by the epoch. */
+}
+
+void token_table_forget(token_table_t *table, const token_key_t *key)
+{
+    token_word_t *slot = find_set(table, key);
+    apr_uint64_t held;
+    int way;
+
+    count_revocation(table, key);
+    for (way = 0; way < WAYS; way++, slot += TOKEN_SLOT_WORDS) {
+        if (!token_slot_seize(slot, key, &held)) {
+            continue;
+        }
+        if (token_slot_kind(slot) == TOKEN_SLOT_LIVE) {
+            /* What it knows of the last use stays. */
+            token_slot_store(&slot[TOKEN_SLOT_CHECKED], LONG_AGO);
+        }
+        token_slot_release(slot, held);
+    }
 }
 
 void token_table_flush(token_table_t *table)
@@ -497,6 +534,50 @@ void token_table_forget_unknown(token_table_t *table,
             token_slot_empty(slot);
             token_slot_store(&slot[TOKEN_SLOT_CHECKED], 0);
             token_slot_release(slot, held);
+        }
+    }
+}
+
+/* --- what databases are told --- */
+
+int token_table_untold(token_table_t *table, apr_uint32_t database,
+                       apr_uint32_t *position, int max,
+                       token_table_use_t *each, void *baton)
+{
+    apr_uint32_t slots = table->sets * WAYS;
+    char digest[TOKEN_DIGEST_LEN + 1];
+    token_key_t key;
+    apr_int64_t used_at;
+
+    for (; *position < slots; ++*position) {
+        const token_word_t *slot = table->slots
+            + (apr_size_t)*position * TOKEN_SLOT_WORDS;
+
+        if (!token_slot_read_untold(slot, database, &key, &used_at)) {
+            continue;
+        }
+        if (max-- == 0) {
+            return 1;
+        }
+        token_slot_write_digest(digest, &key);
+        each(baton, digest, used_at);
+    }
+    return 0;
+}
+
+void token_table_told(token_table_t *table, const token_key_t *key,
+                      apr_int64_t used_at)
+{
+    token_word_t *slot = find_set(table, key);
+    int way;
+
+    for (way = 0; way < WAYS; way++, slot += TOKEN_SLOT_WORDS) {
+        apr_uint64_t use = (apr_uint64_t)used_at << 1 | TOKEN_SLOT_UNTOLD;
+
+        /* Not when it was used again meanwhile. */
+        if (token_slot_has_key(slot, key)) {
+            atomic_compare_exchange_strong(&slot[TOKEN_SLOT_LAST_USE], &use,
+                                           use & ~TOKEN_SLOT_UNTOLD);
         }
     }
 }

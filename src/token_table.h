@@ -34,6 +34,7 @@ typedef enum {
 typedef struct token_entry_t {
     token_record_t record;
     apr_int64_t checked_at; /* the second its database was asked */
+    void *slot;             /* for token_table_use() */
     char text[TOKEN_TABLE_TEXT];
 } token_entry_t;
 
@@ -61,6 +62,11 @@ token_table_status_t token_table_get(token_table_t *table,
                                      const token_key_t *key,
                                      token_entry_t *entry, apr_int64_t now);
 
+/* Notes that the entry, as found by token_table_get(), was used by the
+ * token's owner; a second is told once. */
+void token_table_use(const token_key_t *key, const token_entry_t *entry,
+                     apr_int64_t now);
+
 void token_table_ticket(const token_table_t *table, token_ticket_t *ticket);
 
 /* Seconds for which a tombstone stands against whatever a database says. */
@@ -86,6 +92,25 @@ void token_table_forget_unknown(token_table_t *table,
  * for nobody. */
 void token_table_revoke(token_table_t *table, const token_key_t *key,
                         apr_int64_t now);
+
+/* A token is no longer what its record says, but good: it is asked of the
+ * database again, and answers under way are not kept. */
+void token_table_forget(token_table_t *table, const token_key_t *key);
+
+/* Called with uses that a database was not told of yet: digests of
+ * TOKEN_DIGEST_LEN digits in hex, and seconds. */
+typedef void token_table_use_t(void *baton, const char *digest,
+                               apr_int64_t used_at);
+
+/* Goes through the slots from *position on, names up to max uses, and leaves
+ * *position where to go on; 0 when it has come to the end. */
+int token_table_untold(token_table_t *table, apr_uint32_t database,
+                       apr_uint32_t *position, int max,
+                       token_table_use_t *each, void *baton);
+
+/* A database was told of a use. */
+void token_table_told(token_table_t *table, const token_key_t *key,
+                      apr_int64_t used_at);
 
 /* Forgets everything. */
 void token_table_flush(token_table_t *table);

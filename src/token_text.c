@@ -163,6 +163,20 @@ int token_text_is_scope(const char *word)
     return c > word;
 }
 
+int token_text_has_word(const char *words, const char *word, apr_size_t len)
+{
+    while (*words) {
+        apr_size_t n = strcspn(words, " ");
+
+        if (n == len && memcmp(words, word, len) == 0) {
+            return 1;
+        }
+        words += n;
+        words += strspn(words, " ");
+    }
+    return 0;
+}
+
 int token_text_is_id(const char *id)
 {
     return strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16;

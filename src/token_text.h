@@ -46,6 +46,10 @@ int token_text_is_printable(const char *text, apr_size_t len);
 /* 1 when word is a scope-token of RFC 6749 section 3.3, not empty. */
 int token_text_is_scope(const char *word);
 
+/* 1 when word, of len bytes, is one of the words, which are separated by
+ * blanks. */
+int token_text_has_word(const char *words, const char *word, apr_size_t len);
+
 /* 1 when id is the public name of a token: 16 lower-case hex digits. */
 int token_text_is_id(const char *id);
 

@@ -121,6 +121,7 @@ static int store_token(tool_t *tool, token_record_t *record,
         return rc;
     }
     record->id = apr_pstrmemdup(tool->pool, digest, TOKEN_ID_LEN);
+    record->family = record->id;
     rc = token_sql_issue(&tool->db.sql, record, digest, &rows, tool->pool);
     if (rc) {
         return httoken_database_fail(&tool->db, "cannot store the token",

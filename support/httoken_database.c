@@ -144,6 +144,7 @@ static int open_connection(httoken_database_t *db)
     sql->prepared = apr_hash_make(db->pool);
     sql->pool = db->pool;
     sql->is_plain = 0;
+    sql->is_open = 0;
     return 1;
 }
 

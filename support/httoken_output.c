@@ -31,7 +31,7 @@ const char *httoken_output_state(const token_record_t *record)
     apr_int64_t now = apr_time_sec(apr_time_now());
     token_reason_t reason;
 
-    if (token_record_judge(&reason, record, now) == TOKEN_GRANTED) {
+    if (token_record_judge(&reason, record, now, 0) == TOKEN_GRANTED) {
         return "active";
     }
     /* The fact in the row; reuse is what its next use would be. */

@@ -64,3 +64,7 @@ CREATE INDEX IF NOT EXISTS auth_token_expires_at ON auth_token (expires_at);
 -- What was revoked lately: few rows of many.
 CREATE INDEX IF NOT EXISTS auth_token_revoked_at ON auth_token (revoked_at)
     WHERE revoked_at IS NOT NULL;
+
+-- What was rotated lately.
+CREATE INDEX IF NOT EXISTS auth_token_superseded_at
+    ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL;

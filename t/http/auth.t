@@ -15,6 +15,7 @@ use Test::More;
 my $site = AuthnToken::Test->new(modules => [qw(ssl)], conf => <<'CONF');
 # Rows are changed by hand here, and the next request must see it.
 AuthTokenTable 0
+AuthTokenRotationGrace 0
 <Location "/api-token-auth/">
     SetHandler token-login
     AuthTokenLoginProvider file
@@ -199,6 +200,8 @@ for my $case ([ expired => 'expires_at', -1 ], [ revoked => 'revoked_at', 0 ],
     $moment = "to_timestamp($moment)" if AuthnToken::Test::database() eq 'pgsql';
     $site->dbh->do("UPDATE auth_token SET $column = $moment"
         . " WHERE digest LIKE ?", {}, "$other->{id}%");
+    $site->expect_log(qr/token \Q$other->{id}\E .*was used from \S+ after it/)
+        if $reason eq 'reuse';
     my $response = $site->get('/api/', auth("Bearer $other->{token}"));
     is $response->code, 401, "a token that is $reason is refused";
     like challenges($response)->[1], qr/error="invalid_token"/,

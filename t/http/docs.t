@@ -189,7 +189,7 @@ sub messages {
         for my $text ($arguments =~ /$string/g) {
             $text = substr($text, 1, -1) =~ s/\\(.)/$1/gr;
             push @found, grep { length > 9 }
-                map { s/\s+/ /gr =~ s/^ | $//gr } split /%\w+/, $text;
+                map { s/\s+/ /gr =~ s/^ | $//gr } split /%[.*]*\w+/, $text;
         }
     }
     return @found;

@@ -102,7 +102,7 @@ $site->get('/basic/', Authorization => 'Basic '
     . MIME::Base64::encode_base64("x:$token", ''));
 step('a token in Basic is a hit', Hits => 1);
 
-my $moment = $site->pg ? 'now()' : 1;
+my $moment = $site->pg ? "now() - interval '1h'" : 1;
 for my $case ([ revoked_at => 'Revoked' ], [ superseded_at => 'Reuse' ],
     [ expires_at => 'Expired' ]) {
     my ($column, $reason) = @$case;
@@ -111,6 +111,8 @@ for my $case ([ revoked_at => 'Revoked' ], [ superseded_at => 'Reuse' ],
 
     $site->dbh->do("UPDATE auth_token SET $column = $moment"
         . ' WHERE digest LIKE ?', {}, "$id%");
+    $site->expect_log(qr/token $id of user alice.* was used from/)
+        if $reason eq 'Reuse';
     is $site->get('/never/', auth($each))->code, 401,
         "a token is refused by $column";
     # The poll may have come first: then it was the table that knew.

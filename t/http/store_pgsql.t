@@ -50,7 +50,7 @@ Alias "/stock" "@@DOCROOT@@/api"
 CONF
 # Each check is to reach the database; of the connections mod_dbd may have,
 # one is left to other modules.
-my $pool_conf = "AuthTokenTable 0\nDBDMin 6\nDBDKeep 6\nDBDMax 8\n";
+my $pool_conf = "AuthTokenTable 0\nAuthTokenPurge 0\nDBDMin 6\nDBDKeep 6\nDBDMax 8\n";
 
 # What mod_dbd says of a database that is away.
 my @dbd_down = (qr/\[dbd:(?:error|crit)\] .* AH0062[89]: /,
@@ -343,7 +343,7 @@ MaxSpareThreads 8
 MaxRequestWorkers 8
 MPM
         files => { 'htdocs/api/big' => 'x' x 40_000_000 },
-        conf => "AuthTokenTable 0\nDBDMin 1\nDBDKeep 1\nDBDMax 1\n"
+        conf => "AuthTokenTable 0\nAuthTokenPurge 0\nDBDMin 1\nDBDKeep 1\nDBDMax 1\n"
             . $login_conf . $stock_conf);
     make_stock_users($site);
     $site->start;

@@ -6,16 +6,19 @@
 #include "token_record.h"
 
 #define NOW APR_INT64_C(1798041600)
+#define GRACE 5
 
 static const token_record_t good = {
-    "0123456789abcdef", "alice", "git", "", "", NOW - 10, NOW + 1, 0, 0, 0
+    "0123456789abcdef", "alice", "git", "", "", "0123456789abcdef",
+    NOW - 10, NOW + 1, 0, 0, 0, 0
 };
 
 static void check(tap_t *tap, const token_record_t *record, apr_int64_t now,
                   token_reason_t wanted, const char *name)
 {
     token_reason_t reason = (token_reason_t)99;
-    token_verdict_t verdict = token_record_judge(&reason, record, now);
+    token_verdict_t verdict = token_record_judge(&reason, record, now,
+                                                 GRACE);
 
     tap_ok(tap, reason == wanted
                 && verdict == (wanted == TOKEN_REASON_NONE ? TOKEN_GRANTED
@@ -112,12 +115,80 @@ static void test_names(tap_t *tap)
     tap_ok(tap, TOKEN_DENIED == 0, "a verdict nobody set is a refusal");
 }
 
+static void test_grace(tap_t *tap)
+{
+    token_record_t record = good;
+    token_reason_t reason;
+
+    record.expires_at = NOW + 1000;
+    record.superseded_at = NOW;
+    check(tap, &record, NOW + GRACE - 1, TOKEN_REASON_NONE,
+          "in the last second of its grace a superseded token is good");
+    check(tap, &record, NOW + GRACE, TOKEN_REASON_REUSE,
+          "in the second the grace ends its use is reuse");
+    check(tap, &record, NOW - 3600, TOKEN_REASON_NONE,
+          "a clock set back makes it no reuse");
+    tap_ok(tap, token_record_judge(&reason, &record, NOW, 0) == TOKEN_DENIED
+                && reason == TOKEN_REASON_REUSE,
+           "without a grace it is good no second longer");
+    record.expires_at = NOW + 2;
+    check(tap, &record, NOW + 2, TOKEN_REASON_EXPIRED,
+          "the grace is not longer than the token's life");
+}
+
+static void test_idle(tap_t *tap)
+{
+    token_record_t record = good;
+
+    record.expires_at = NOW + 1000;
+    record.idle_timeout = 30;
+    check(tap, &record, NOW + 19, TOKEN_REASON_NONE,
+          "not used yet, it is idle since its creation");
+    check(tap, &record, NOW + 20, TOKEN_REASON_EXPIRED,
+          "and expired in the second of its timeout");
+    record.last_used_at = NOW;
+    check(tap, &record, NOW + 29, TOKEN_REASON_NONE,
+          "a use makes it good for the timeout from there");
+    check(tap, &record, NOW + 30, TOKEN_REASON_EXPIRED, "and no longer");
+    check(tap, &record, NOW - 3600, TOKEN_REASON_NONE,
+          "a clock set back does not make it idle");
+    record.expires_at = NOW + 5;
+    check(tap, &record, NOW + 5, TOKEN_REASON_EXPIRED,
+          "whatever it is used, its end is its end");
+    record.expires_at = NOW + 1000;
+    record.idle_timeout = -1;
+    check(tap, &record, NOW + 999, TOKEN_REASON_NONE,
+          "a timeout below zero is none");
+}
+
+static void test_heir(tap_t *tap)
+{
+    token_record_t record = good;
+
+    record.created_at = NOW - 50;
+    record.expires_at = NOW + 50;
+    tap_ok(tap, token_record_heir_end(&record, NOW, 1000, 0) == NOW + 100,
+           "an heir lives as long as its predecessor was to");
+    tap_ok(tap, token_record_heir_end(&record, NOW, 99, 0) == NOW + 99,
+           "but not longer than tokens may live now");
+    tap_ok(tap, token_record_heir_end(&record, NOW, 1000, 7) == NOW + 7,
+           "shorter when that is asked");
+    tap_ok(tap, token_record_heir_end(&record, NOW, 1000, 101) == NOW + 100,
+           "never longer");
+    record.expires_at = record.created_at;
+    tap_ok(tap, token_record_heir_end(&record, NOW, 1000, 0) == NOW + 1000,
+           "a span that makes no sense counts for nothing");
+}
+
 int main(void)
 {
     tap_t tap = { 0, 0 };
 
     test_expiry(&tap);
     test_faults(&tap);
+    test_grace(&tap);
+    test_idle(&tap);
+    test_heir(&tap);
     test_end(&tap);
     test_names(&tap);
     return tap_end(&tap);

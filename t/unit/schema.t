@@ -44,8 +44,8 @@ SKIP: {
     my $said = qx('$httoken' -f $file init 2>&1);
     like($said, qr/was there already/, 'httoken init finds it complete');
     is(indexes(scalar qx(sqlite3 $file .indexes)), 'auth_token_expires_at'
-        . ' auth_token_family auth_token_revoked_at auth_token_username',
-        'it has the four indexes');
+        . ' auth_token_family auth_token_revoked_at auth_token_superseded_at auth_token_username',
+        'it has the five indexes');
 }
 
 SKIP: {
@@ -65,8 +65,8 @@ SKIP: {
     my $indexes = $dbh->selectcol_arrayref('SELECT indexname FROM pg_indexes'
         . " WHERE tablename = 'auth_token'");
     is(indexes(join "\n", @$indexes), 'auth_token_expires_at'
-        . ' auth_token_family auth_token_revoked_at auth_token_username',
-        'it has the four indexes');
+        . ' auth_token_family auth_token_revoked_at auth_token_superseded_at auth_token_username',
+        'it has the five indexes');
     $dbh->disconnect;
 }
 done_testing();

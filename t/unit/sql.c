@@ -36,6 +36,7 @@ static int open_sql(test_t *test, token_sql_t *sql)
     sql->prepared = apr_hash_make(test->pool);
     sql->pool = test->pool;
     sql->is_plain = 0;
+    sql->is_open = 0;
     return apr_dbd_get_driver(test->pool, "sqlite3", &sql->driver)
            == APR_SUCCESS
         && apr_dbd_open_ex(sql->driver, test->pool, test->path, &sql->handle,
@@ -117,7 +118,8 @@ static token_record_t get_record(test_t *test, const char *digest)
     token_record_t none;
 
     memset(&none, 0, sizeof(none));
-    none.id = none.username = none.client = none.scope = none.networks = "?";
+    none.id = none.username = none.client = none.scope = none.networks
+        = none.family = "?";
     return records && records->nelts == 1
         ? APR_ARRAY_IDX(records, 0, token_record_t) : none;
 }
@@ -133,6 +135,7 @@ static int issue(test_t *test, const char *digest, const char *user,
     record.client = "git";
     record.scope = "read write";
     record.networks = "";
+    record.family = record.id;
     record.created_at = created;
     record.expires_at = created + 100;
     return token_sql_issue(&test->sql, &record, digest, rows, test->pool);
@@ -285,7 +288,7 @@ static void test_poll(test_t *test)
 {
     const char *args[1] = { "3600" };
     apr_array_header_t *records = select_all(test, TOKEN_SQL_POLL, args[0],
-                                             NULL);
+                                             args[0]);
 
     tap_ok(&test->tap, records && records->nelts == 2
                        && strlen(APR_ARRAY_IDX(records, 0,
@@ -293,7 +296,7 @@ static void test_poll(test_t *test)
            "what was revoked in the last hour is polled by whole digests");
     do_sql(&test->sql, "UPDATE auth_token SET revoked_at = revoked_at - 7200"
                        " WHERE revoked_at IS NOT NULL");
-    records = select_all(test, TOKEN_SQL_POLL, args[0], NULL);
+    records = select_all(test, TOKEN_SQL_POLL, args[0], args[0]);
     tap_ok(&test->tap, records && records->nelts == 0,
            "and what was revoked before is not");
 }
@@ -381,6 +384,96 @@ static const char *make_file(apr_pool_t *pool)
     return path;
 }
 
+static int change(test_t *test, token_sql_name_t name, const char **args)
+{
+    int rows = 0;
+    int rc = token_sql_change(&test->sql, name, args, &rows, test->pool);
+
+    return rc == 0 ? rows : -1;
+}
+
+/* In a process of its own: rotates a to b, and is killed after the step. */
+static void rotate_until(test_t *test, const char *a, const char *b,
+                         int step)
+{
+    const char *old[1];
+    const char *heir[4];
+    pid_t pid = fork();
+    int status;
+
+    if (pid != 0) {
+        waitpid(pid, &status, 0);
+        return;
+    }
+    old[0] = a;
+    heir[0] = b;
+    heir[1] = "1700000000";
+    heir[2] = "4000000000";
+    heir[3] = a;
+    open_sql(test, &test->sql);
+    if (step > 0) {
+        token_sql_begin(&test->sql);
+    }
+    if (step > 1) {
+        change(test, TOKEN_SQL_SUPERSEDE, old);
+    }
+    if (step > 2) {
+        change(test, TOKEN_SQL_HEIR, heir);
+    }
+    if (step > 3) {
+        token_sql_commit(&test->sql);
+    }
+    kill(getpid(), SIGKILL);
+}
+
+/* A rotation is there whole or not at all, wherever it is cut. */
+static void test_rotation_killed(test_t *test)
+{
+    static const char *const after[] = {
+        "nothing", "BEGIN", "the old token is superseded",
+        "the heir is inserted", "COMMIT"
+    };
+    char a[TOKEN_DIGEST_LEN + 1], b[TOKEN_DIGEST_LEN + 1];
+    int rows, step;
+
+    memset(a, '7', TOKEN_DIGEST_LEN);
+    memset(b, '8', TOKEN_DIGEST_LEN);
+    a[TOKEN_DIGEST_LEN] = b[TOKEN_DIGEST_LEN] = '\0';
+    token_sql_create(&test->sql);
+    do_sql(&test->sql, "DELETE FROM auth_token");
+    issue(test, a, "alice", APR_INT64_C(3900000000), &rows);
+    for (step = 0; step <= 4; step++) {
+        token_record_t old, heir;
+
+        rotate_until(test, a, b, step);
+        old = get_record(test, a);
+        heir = get_record(test, b);
+        tap_ok(&test->tap, old.id[0] == '7'
+                           && (step == 4
+                               ? old.superseded_at && heir.id[0] == '8'
+                                 && strcmp(heir.family, old.family) == 0
+                               : !old.superseded_at && heir.id[0] == '?'),
+               "killed after: %s", after[step]);
+    }
+}
+
+/* A row that tells of a theft stays while its family lives. */
+static void test_purge(test_t *test)
+{
+    static const char *const age[2] = { "100", "10" };
+    const char *args[2];
+
+    args[0] = age[0];
+    args[1] = age[1];
+    do_sql(&test->sql, "UPDATE auth_token SET expires_at = 1000 "
+                       "WHERE superseded_at IS NOT NULL");
+    tap_ok(&test->tap, change(test, TOKEN_SQL_PURGE_EXPIRED, args) == 0,
+           "an expired token whose heir lives is not purged");
+    do_sql(&test->sql, "UPDATE auth_token SET expires_at = 1000");
+    tap_ok(&test->tap, change(test, TOKEN_SQL_PURGE_EXPIRED, args) == 2,
+           "with its heir it is");
+}
+
 int main(void)
 {
     test_t test;
@@ -405,6 +498,8 @@ int main(void)
     test_types(&test);
     test_schema_change(&test);
     test_prepare(&test);
+    test_rotation_killed(&test);
+    test_purge(&test);
     apr_dbd_close(test.sql.driver, test.sql.handle);
     apr_file_remove(test.path, test.pool);
     apr_file_remove(apr_pstrcat(test.pool, test.path, "-wal", NULL),

@@ -199,7 +199,7 @@ static void test_sizes(tap_t *tap)
 {
     token_table_t *table = NULL;
     char text[TOKEN_TABLE_TEXT + 8];
-    token_record_t record = { "", "", "", "", "", 1, 2, 3, 4, 5 };
+    token_record_t record = { "", "", "", "", "", "", 1, 2, 3, 4, 5, 6 };
     token_ticket_t ticket;
     token_entry_t entry;
     token_key_t key;
@@ -218,7 +218,7 @@ static void test_sizes(tap_t *tap)
     make_key(&key, 1, 0);
     token_table_ticket(table, &ticket);
     memset(text, 'x', sizeof(text));
-    text[TOKEN_TABLE_TEXT - 5] = '\0';
+    text[TOKEN_TABLE_TEXT - 6] = '\0';
     record.username = text;
     tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 0
                 && token_table_get(table, &key, &entry, NOW)
@@ -230,12 +230,12 @@ static void test_sizes(tap_t *tap)
     record.id = "1";
     tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 1,
            "one byte more and the record is not kept");
-    text[TOKEN_TABLE_TEXT - 5] = 'x';
+    text[TOKEN_TABLE_TEXT - 6] = 'x';
     text[TOKEN_TABLE_TEXT + 7] = '\0';
     tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 1
                 && token_table_get(table, &key, &entry, NOW)
                        == TOKEN_TABLE_RECORD
-                && strlen(entry.record.username) == TOKEN_TABLE_TEXT - 5,
+                && strlen(entry.record.username) == TOKEN_TABLE_TEXT - 6,
            "and what was there before stays");
     table = make_table(262144);
     for (key.database = 0; key.database < 100000; key.database++) {

@@ -15,6 +15,8 @@
 #define NOW APR_INT64_C(1798041600)
 
 /* Of a record: its strings. */
+#define LAST_USED 1700000000
+
 typedef struct {
     char username[128];
     char client[64];
@@ -66,7 +68,9 @@ static inline void make_record(token_record_t *record, strings_t *s,
     record->id = s->id;
     record->created_at = (apr_int64_t)mix(h + 5);
     record->expires_at = (apr_int64_t)mix(h + 6);
-    record->last_used_at = (apr_int64_t)mix(h + 7);
+    record->last_used_at = LAST_USED;   /* a slot keeps the latest */
+    record->family = s->id;
+    record->idle_timeout = (apr_int64_t)mix(h + 7);
     record->superseded_at = (apr_int64_t)mix(h + 8);
     record->revoked_at = (apr_int64_t)mix(h + 9);
 }
@@ -93,6 +97,8 @@ static inline apr_int64_t read_version(const token_record_t *got,
         && got->created_at == wanted.created_at
         && got->expires_at == wanted.expires_at
         && got->last_used_at == wanted.last_used_at
+        && strcmp(got->family, wanted.family) == 0
+        && got->idle_timeout == wanted.idle_timeout
         && got->superseded_at == wanted.superseded_at
         && got->revoked_at == wanted.revoked_at ? (apr_int64_t)version : -1;
 }

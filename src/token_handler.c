@@ -1,0 +1,128 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides where a handler of ours may run, and words the errors that its
+ * requests share.  What a request is for is the flows' matter. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "token_conf.h"
+#include "token_handler.h"
+#include "token_http.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* Bytes. */
+#define BODY_MAX 16384
+
+#define SHIELD_NOTE "authn_token-no-htaccess"
+#define DETAIL_DOWN "The database does not answer. Try again later."
+
+/* --- who may set it up --- */
+
+int token_handler_shield(request_rec *r)
+{
+    if ((token_conf_dir(r)->login_providers
+         && token_conf_is_handler(r, TOKEN_HANDLER_LOGIN))
+        || token_conf_is_handler(r, TOKEN_HANDLER_MANAGE)) {
+        apr_table_setn(r->notes, SHIELD_NOTE, "1");
+    }
+    return DECLINED;
+}
+
+apr_status_t token_handler_open_htaccess(request_rec *r, const char *dir,
+                                         const char *name,
+                                         ap_configfile_t **file,
+                                         const char **full_name)
+{
+    (void)dir;
+    (void)name;
+    (void)file;
+    (void)full_name;
+    return apr_table_get(r->notes, SHIELD_NOTE) ? APR_ENOENT : AP_DECLINED;
+}
+
+static int has_htaccess(const request_rec *r)
+{
+    const struct htaccess_result *file;
+
+    for (file = r->htaccess; file; file = file->next) {
+        if (file->htaccess) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int token_handler_check(request_rec *r)
+{
+    if (!has_htaccess(r)) {
+        return OK;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "%s refused at %s: an .htaccess file applies there and "
+                  "might choose who may log in; put SetHandler %s into a "
+                  "<Location>, or AllowOverride None into its <Directory>",
+                  r->handler, r->uri, r->handler);
+    return HTTP_FORBIDDEN;
+}
+
+/* --- answers --- */
+
+int token_handler_detail(request_rec *r, int status, const char *detail)
+{
+    return token_http_answer(r, status,
+                             json_pack("{s:s}", "detail", detail));
+}
+
+int token_handler_down(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", TOKEN_RETRY_AFTER);
+    return token_handler_detail(r, HTTP_SERVICE_UNAVAILABLE, DETAIL_DOWN);
+}
+
+int token_handler_method(request_rec *r)
+{
+    token_http_release_body(r);
+    return token_handler_detail(r, HTTP_METHOD_NOT_ALLOWED,
+                                apr_psprintf(r->pool, "Method \"%s\" not "
+                                             "allowed.", r->method));
+}
+
+int token_handler_media_type(request_rec *r)
+{
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+
+    token_http_release_body(r);
+    if (!type || !token_text_is_utf8(type, strlen(type))) {
+        type = "";
+    }
+    return token_handler_detail(r, HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                apr_psprintf(r->pool, "Unsupported media "
+                                             "type \"%s\" in request.",
+                                             type));
+}
+
+int token_handler_body(request_rec *r, char **body, apr_size_t *len,
+                       int *status)
+{
+    int rc = token_http_read_body(r, body, len, BODY_MAX);
+
+    if (rc == HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        *status = token_handler_detail(
+            r, rc, apr_psprintf(r->pool, "The body may have %d bytes.",
+                                BODY_MAX));
+    }
+    else if (rc == HTTP_BAD_REQUEST) {
+        *status = token_handler_detail(r, rc, "The body could not be read.");
+    }
+    else {
+        *status = rc;
+    }
+    return rc;
+}

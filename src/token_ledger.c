@@ -1,0 +1,326 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides of which statements a change consists, and what their answers
+ * mean.  How a statement reaches the database is token_store's matter. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "token_ledger.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* --- one statement --- */
+
+typedef struct {
+    apr_pool_t *pool;
+    token_sql_name_t name;
+    const char **args;
+    token_sql_each_t *each;     /* NULL: it changes rows */
+    void *baton;
+    int rows;
+} statement_t;
+
+static void count_record(void *baton, const token_record_t *record)
+{
+    statement_t *statement = baton;
+
+    statement->rows++;
+    statement->each(statement->baton, record);
+}
+
+static int run_statement(token_sql_t *sql, void *baton, int attempt)
+{
+    statement_t *statement = baton;
+
+    (void)attempt;
+    statement->rows = 0;
+    return statement->each
+        ? token_sql_select(sql, statement->name, statement->args,
+                           count_record, statement, statement->pool)
+        : token_sql_change(sql, statement->name, statement->args,
+                           &statement->rows, statement->pool);
+}
+
+static token_ledger_status_t run(const token_store_t *store,
+                                 statement_t *statement,
+                                 token_store_kind_t kind)
+{
+    statement->pool = store->pool;
+    if (!token_store_run(store, run_statement, statement, kind)) {
+        return TOKEN_LEDGER_DOWN;
+    }
+    return statement->rows ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
+}
+
+token_ledger_status_t token_ledger_select(
+    const token_store_t *store, token_sql_name_t name, const char **args,
+    token_store_kind_t kind, token_sql_each_t *each, void *baton)
+{
+    statement_t statement;
+
+    statement.name = name;
+    statement.args = args;
+    statement.each = each;
+    statement.baton = baton;
+    return run(store, &statement, kind);
+}
+
+token_ledger_status_t token_ledger_change(
+    const token_store_t *store, token_sql_name_t name, const char **args,
+    token_store_kind_t kind, int *rows)
+{
+    statement_t statement;
+    token_ledger_status_t status;
+
+    statement.name = name;
+    statement.args = args;
+    statement.each = NULL;
+    status = run(store, &statement, kind);
+    *rows = statement.rows;
+    return status;
+}
+
+static void keep_record(void *baton, const token_record_t *record)
+{
+    *(token_record_t *)baton = *record;
+}
+
+token_ledger_status_t token_ledger_find(
+    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
+    token_record_t *record)
+{
+    const char *args[1];
+
+    args[0] = digest;
+    return token_ledger_select(store, TOKEN_SQL_VALIDATE, args,
+                               TOKEN_STORE_READ, keep_record, record);
+}
+
+/* --- a new token --- */
+
+typedef struct {
+    apr_pool_t *pool;
+    const char *digest;
+    const token_record_t *record;
+    const token_quota_t *quota;
+    apr_array_header_t *evicted;    /* token_record_t */
+    int count;                      /* of his other tokens */
+    token_ledger_status_t status;
+} issue_t;
+
+static void note_evicted(void *baton, const token_record_t *record)
+{
+    APR_ARRAY_PUSH(((issue_t *)baton)->evicted, token_record_t) = *record;
+}
+
+/* A first attempt may have left the token itself. */
+static void count_other(void *baton, const token_record_t *record)
+{
+    issue_t *issue = baton;
+
+    issue->count += strcmp(record->id, issue->digest) != 0;
+}
+
+static void count_one(void *baton, const token_record_t *record)
+{
+    (void)record;
+    ++*(int *)baton;
+}
+
+/* Inserts it: a repeated insert finds the row that the first one left before
+ * its connection broke.  On the first attempt there can be none: random bits
+ * do not repeat. */
+static int insert_record(const token_sql_t *sql, issue_t *issue, int attempt)
+{
+    int rows = 0;
+    int rc = token_sql_issue(sql, issue->record, issue->digest, &rows,
+                             issue->pool);
+
+    issue->status = rc == 0 && (rows == 1 || attempt > 1)
+        ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
+    return rc;
+}
+
+/* Takes the user's lock, and finds out whether he may have one more. */
+static int check_room(const token_sql_t *sql, issue_t *issue)
+{
+    const char *args[1];
+    int locks = 0;
+    int rc;
+
+    args[0] = issue->record->username;
+    rc = token_sql_select(sql, TOKEN_SQL_LOCK_USER, args, count_one, &locks,
+                          issue->pool);
+    issue->count = 0;
+    if (rc == 0 && issue->quota->refuse) {
+        rc = token_sql_select(sql, TOKEN_SQL_COUNT, args, count_other, issue,
+                              issue->pool);
+    }
+    issue->status = issue->quota->refuse
+        && issue->count >= issue->quota->count ? TOKEN_LEDGER_FULL
+                                               : TOKEN_LEDGER_DONE;
+    return rc;
+}
+
+static int evict(const token_sql_t *sql, issue_t *issue)
+{
+    const char *args[3];
+
+    if (issue->quota->refuse) {
+        return 0;
+    }
+    args[0] = issue->record->username;
+    args[1] = issue->digest;
+    args[2] = apr_itoa(issue->pool, issue->quota->count - 1);
+    return token_sql_select(sql, TOKEN_SQL_EVICT, args, note_evicted, issue,
+                            issue->pool);
+}
+
+/* Under the user's lock, so that the number is exact: each of two logins
+ * alone would see the other's row only after its end. */
+static int issue_within_quota(token_sql_t *sql, issue_t *issue,
+                              int attempt)
+{
+    int rc = token_sql_begin(sql);
+
+    if (rc == 0) {
+        rc = check_room(sql, issue);
+    }
+    if (rc == 0 && issue->status == TOKEN_LEDGER_DONE) {
+        rc = insert_record(sql, issue, attempt);
+        if (rc == 0 && issue->status == TOKEN_LEDGER_DONE) {
+            rc = evict(sql, issue);
+        }
+    }
+    return rc == 0 && issue->status == TOKEN_LEDGER_DONE
+        ? token_sql_commit(sql) : rc;
+}
+
+static int issue_record(token_sql_t *sql, void *baton, int attempt)
+{
+    issue_t *issue = baton;
+
+    apr_array_clear(issue->evicted);
+    return issue->quota->count ? issue_within_quota(sql, issue, attempt)
+                               : insert_record(sql, issue, attempt);
+}
+
+token_ledger_status_t token_ledger_issue(
+    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
+    const token_record_t *record, const token_quota_t *quota,
+    token_sql_each_t *evicted, void *baton)
+{
+    issue_t issue;
+    int i;
+
+    issue.pool = store->pool;
+    issue.digest = digest;
+    issue.record = record;
+    issue.quota = quota;
+    issue.evicted = apr_array_make(store->pool, 4, sizeof(token_record_t));
+    if (!token_store_run(store, issue_record, &issue, TOKEN_STORE_WRITE)) {
+        return TOKEN_LEDGER_DOWN;
+    }
+    if (issue.status == TOKEN_LEDGER_NONE) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, store->server,
+                     "a new token's row was there already: is the random "
+                     "source of this host broken");
+        return TOKEN_LEDGER_DOWN;
+    }
+    for (i = 0; i < issue.evicted->nelts; i++) {
+        evicted(baton, &APR_ARRAY_IDX(issue.evicted, i, token_record_t));
+    }
+    return issue.status;
+}
+
+/* --- an heir --- */
+
+typedef struct {
+    apr_pool_t *pool;
+    const char *digest;
+    const char *heir_digest;
+    const token_record_t *heir;
+    token_ledger_status_t status;
+} rotate_t;
+
+static int insert_heir(const token_sql_t *sql, const rotate_t *rotate)
+{
+    const char *args[4];
+    int rows;
+
+    args[0] = rotate->heir_digest;
+    args[1] = apr_psprintf(rotate->pool, "%" APR_INT64_T_FMT,
+                           rotate->heir->created_at);
+    args[2] = apr_psprintf(rotate->pool, "%" APR_INT64_T_FMT,
+                           rotate->heir->expires_at);
+    args[3] = rotate->digest;
+    return token_sql_change(sql, TOKEN_SQL_HEIR, args, &rows, rotate->pool);
+}
+
+/* 1 in *found when the heir is there: a first attempt came to its end, but
+ * its connection broke before that was known. */
+static int find_heir(const token_sql_t *sql, const rotate_t *rotate,
+                     int *found)
+{
+    const char *args[1];
+
+    args[0] = rotate->heir_digest;
+    *found = 0;
+    return token_sql_select(sql, TOKEN_SQL_VALIDATE, args, count_one, found,
+                            rotate->pool);
+}
+
+static int supersede(const token_sql_t *sql, rotate_t *rotate, int attempt)
+{
+    const char *args[1];
+    int rows = 0;
+    int found = 0;
+    int rc;
+
+    args[0] = rotate->digest;
+    /* Of two at once the second waits here for the first, and finds the
+     * token superseded then. */
+    rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, &rows,
+                          rotate->pool);
+    if (rc == 0 && rows == 1) {
+        rc = insert_heir(sql, rotate);
+    }
+    else if (rc == 0 && attempt > 1) {
+        rc = find_heir(sql, rotate, &found);
+    }
+    rotate->status = rows == 1 || found ? TOKEN_LEDGER_DONE
+                                        : TOKEN_LEDGER_NONE;
+    return rc;
+}
+
+static int rotate_token(token_sql_t *sql, void *baton, int attempt)
+{
+    rotate_t *rotate = baton;
+    int rc = token_sql_begin(sql);
+
+    if (rc == 0) {
+        rc = supersede(sql, rotate, attempt);
+    }
+    return rc == 0 && rotate->status == TOKEN_LEDGER_DONE
+        ? token_sql_commit(sql) : rc;
+}
+
+token_ledger_status_t token_ledger_rotate(
+    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
+    const char heir_digest[TOKEN_DIGEST_LEN + 1],
+    const token_record_t *heir)
+{
+    rotate_t rotate;
+
+    rotate.pool = store->pool;
+    rotate.digest = digest;
+    rotate.heir_digest = heir_digest;
+    rotate.heir = heir;
+    return token_store_run(store, rotate_token, &rotate, TOKEN_STORE_WRITE)
+        ? rotate.status : TOKEN_LEDGER_DOWN;
+}

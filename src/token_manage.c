@@ -1,0 +1,498 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Decides what the owner of a token may do with his tokens: see them, have
+ * a further one, rotate and revoke them.  Nothing that is asked for here is
+ * good for more, or for longer, than the token that asks.  That the request
+ * comes from its owner was decided by token_auth. */
+#include <string.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "apr_strings.h"
+
+#include "token_ask.h"
+#include "token_conf.h"
+#include "token_form.h"
+#include "token_handler.h"
+#include "token_http.h"
+#include "token_ledger.h"
+#include "token_manage.h"
+#include "token_memo.h"
+#include "token_mint.h"
+#include "token_revoke.h"
+
+APLOG_USE_MODULE(authn_token);
+
+/* Tokens on a page of the list. */
+#define PAGE 50
+#define PAGE_MAX 100
+
+#define DETAIL_NONE "Not found."
+#define DETAIL_CONFLICT "The token was rotated or revoked already."
+#define DETAIL_MORE "The token that asks is not good for that."
+#define DETAIL_FULL "You have too many tokens. Revoke one first."
+
+typedef enum {
+    PLACE_NONE = 0,
+    PLACE_ALL,                  /* / */
+    PLACE_ONE,                  /* /self or /ID */
+    PLACE_ROTATE                /* /self/rotate or /ID/rotate */
+} place_t;
+
+/* A request, and the token that it was authenticated by. */
+typedef struct {
+    request_rec *r;
+    const token_memo_t *memo;
+    const token_record_t *own;
+    place_t place;
+    const char *id;             /* of ONE and ROTATE */
+} call_t;
+
+/* --- the place --- */
+
+/* What follows the section's path, "/" at least; NULL when the request is
+ * not under it. */
+static const char *get_rest(request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(
+        r->per_dir_config);
+    apr_size_t len = core->d ? strlen(core->d) : 0;
+
+    while (len > 0 && core->d[len - 1] == '/') {
+        len--;
+    }
+    if (!core->d || core->d[0] != '/' || core->r || core->d_is_fnmatch
+        || strncmp(r->uri, core->d, len) != 0
+        || (r->uri[len] && r->uri[len] != '/')) {
+        return NULL;
+    }
+    return r->uri[len] ? r->uri + len : "/";
+}
+
+static place_t read_place(call_t *call, const char *rest)
+{
+    char *word, *last;
+
+    if (strcmp(rest, "/") == 0) {
+        return PLACE_ALL;
+    }
+    word = apr_pstrdup(call->r->pool, rest + 1);
+    last = strchr(word, '/');
+    if (last) {
+        *last++ = '\0';
+    }
+    call->id = strcmp(word, "self") == 0 ? call->memo->id : word;
+    if (!token_text_is_id(call->id)) {
+        return PLACE_NONE;
+    }
+    if (!last) {
+        return PLACE_ONE;
+    }
+    return strcmp(last, "rotate") == 0 ? PLACE_ROTATE : PLACE_NONE;
+}
+
+/* --- answers --- */
+
+static json_t *date_or_null(apr_int64_t seconds)
+{
+    char date[TOKEN_DATE_SIZE];
+
+    if (!seconds) {
+        return json_null();
+    }
+    token_text_date(date, seconds);
+    return json_string(date);
+}
+
+static json_t *describe(const call_t *call, const token_record_t *record)
+{
+    char id[TOKEN_ID_LEN + 1];
+
+    apr_cpystrn(id, record->id, sizeof(id));
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b}", "id", id,
+                     "client", record->client, "scope", record->scope,
+                     "created", date_or_null(record->created_at),
+                     "expires", date_or_null(record->expires_at),
+                     "last_used", date_or_null(record->last_used_at),
+                     "current", strcmp(id, call->memo->id) == 0);
+}
+
+static int answer_status(const call_t *call, token_ledger_status_t status)
+{
+    request_rec *r = call->r;
+
+    switch (status) {
+    case TOKEN_LEDGER_DONE:
+        return token_http_answer_empty(r, HTTP_NO_CONTENT);
+    case TOKEN_LEDGER_NONE:
+        return token_handler_detail(r, HTTP_NOT_FOUND, DETAIL_NONE);
+    case TOKEN_LEDGER_FULL:
+        return token_handler_detail(r, HTTP_FORBIDDEN, DETAIL_FULL);
+    case TOKEN_LEDGER_DOWN:
+        break;
+    }
+    return token_handler_down(r);
+}
+
+static int answer_new(const call_t *call, token_mint_t *mint,
+                      token_ledger_status_t status, int code)
+{
+    int rc = status == TOKEN_LEDGER_DONE
+        ? token_http_answer(call->r, code, token_mint_json(mint))
+        : answer_status(call, status);
+
+    token_mint_wipe(mint);
+    return rc;
+}
+
+/* --- seeing --- */
+
+typedef struct {
+    const call_t *call;
+    json_t *list;
+    int left;                   /* records that the page still takes */
+    int more;
+} page_t;
+
+static void add_to_page(void *baton, const token_record_t *record)
+{
+    page_t *page = baton;
+
+    if (page->left-- > 0) {
+        json_array_append_new(page->list, describe(page->call, record));
+    }
+    else {
+        page->more = 1;
+    }
+}
+
+/* A number of the query string: 0 when it is there and not between least
+ * and TOKEN_SECONDS_MAX. */
+static int read_number(request_rec *r, const char *name, apr_int64_t least,
+                       apr_int64_t *number)
+{
+    char *args = apr_pstrdup(r->pool, r->args ? r->args : "");
+    apr_size_t len = strlen(name);
+    char *state;
+    char *word;
+
+    for (word = apr_strtok(args, "&", &state); word;
+         word = apr_strtok(NULL, "&", &state)) {
+        if (strncmp(word, name, len) == 0 && word[len] == '=') {
+            return token_text_number(number, word + len + 1)
+                && *number >= least;
+        }
+    }
+    return 1;
+}
+
+/* The next page, in the form of RFC 8288. */
+static void link_next(const call_t *call, apr_int64_t limit,
+                      apr_int64_t offset)
+{
+    request_rec *r = call->r;
+
+    apr_table_setn(r->headers_out, "Link",
+                   apr_psprintf(r->pool, "<%s?limit=%" APR_INT64_T_FMT
+                                "&offset=%" APR_INT64_T_FMT ">; rel=\"next\"",
+                                ap_escape_uri(r->pool, r->uri), limit,
+                                offset + limit));
+}
+
+static int answer_list(const call_t *call)
+{
+    request_rec *r = call->r;
+    apr_int64_t limit = PAGE;
+    apr_int64_t offset = 0;
+    token_store_t store;
+    const char *args[3];
+    page_t page;
+
+    if (!read_number(r, "limit", 1, &limit)
+        || !read_number(r, "offset", 0, &offset)) {
+        return token_handler_detail(r, HTTP_BAD_REQUEST, "limit and offset "
+                                    "must be numbers.");
+    }
+    limit = limit > PAGE_MAX ? PAGE_MAX : limit;
+    page.call = call;
+    page.list = json_array();
+    page.left = (int)limit;
+    page.more = 0;
+    args[0] = call->own->username;
+    args[1] = apr_itoa(r->pool, (int)limit + 1);
+    args[2] = apr_psprintf(r->pool, "%" APR_INT64_T_FMT, offset);
+    token_revoke_bind(&store, r, r->pool);
+    if (token_ledger_select(&store, TOKEN_SQL_LIST_OWN, args,
+                            TOKEN_STORE_READ, add_to_page, &page)
+        == TOKEN_LEDGER_DOWN) {
+        json_decref(page.list);
+        return token_handler_down(r);
+    }
+    if (page.more) {
+        link_next(call, limit, offset);
+    }
+    return token_http_answer(r, HTTP_OK,
+                             json_pack("{s:o}", "tokens", page.list));
+}
+
+static void keep_record(void *baton, const token_record_t *record)
+{
+    *(token_record_t *)baton = *record;
+}
+
+/* One's own token of the id; its record's id is the whole digest. */
+static token_ledger_status_t find_own(const call_t *call,
+                                      token_record_t *record)
+{
+    token_store_t store;
+    const char *args[3];
+
+    token_revoke_bind(&store, call->r, call->r->pool);
+    args[0] = call->own->username;
+    args[1] = call->id;
+    args[2] = apr_pstrcat(call->r->pool, call->id, "g", NULL);
+    return token_ledger_select(&store, TOKEN_SQL_SHOW_OWN, args,
+                               TOKEN_STORE_READ, keep_record, record);
+}
+
+static int answer_one(const call_t *call)
+{
+    token_record_t record;
+    token_ledger_status_t status = find_own(call, &record);
+
+    if (status == TOKEN_LEDGER_DONE && record.revoked_at) {
+        status = TOKEN_LEDGER_NONE;
+    }
+    return status == TOKEN_LEDGER_DONE
+        ? token_http_answer(call->r, HTTP_OK, describe(call, &record))
+        : answer_status(call, status);
+}
+
+/* --- changing --- */
+
+/* A further token is never good for more than the one that asks. */
+static void narrow(const call_t *call, token_record_t *record)
+{
+    const token_record_t *own = call->own;
+
+    record->networks = own->networks;
+    if (record->expires_at > own->expires_at) {
+        record->expires_at = own->expires_at;
+    }
+    if (own->idle_timeout && (!record->idle_timeout
+                              || record->idle_timeout > own->idle_timeout)) {
+        record->idle_timeout = own->idle_timeout;
+    }
+}
+
+static int create_token(const call_t *call, const token_ask_t *ask)
+{
+    token_mint_t mint;
+    int status = token_mint_make(call->r, &mint, call->own->username, ask);
+
+    if (status != OK) {
+        return status;
+    }
+    narrow(call, &mint.record);
+    return answer_new(call, &mint, token_mint_issue(call->r, &mint),
+                      HTTP_CREATED);
+}
+
+/* 1 when the token that asks is good for all that the other is. */
+static int covers(const call_t *call, const token_record_t *record)
+{
+    const token_record_t *own = call->own;
+    const char *word = record->scope;
+
+    while (*(word += strspn(word, " "))) {
+        apr_size_t len = strcspn(word, " ");
+
+        if (!token_text_has_word(own->scope, word, len)) {
+            return 0;
+        }
+        word += len;
+    }
+    return !own->networks[0] || strcmp(own->networks, record->networks) == 0;
+}
+
+static int rotate_token(const call_t *call, const token_ask_t *ask)
+{
+    int is_self = strcmp(call->id, call->memo->id) == 0;
+    token_record_t old;
+    token_mint_t mint;
+    token_ledger_status_t status = find_own(call, &old);
+    int rc;
+
+    if (status != TOKEN_LEDGER_DONE) {
+        return answer_status(call, status);
+    }
+    if (!is_self && !covers(call, &old)) {
+        return token_handler_detail(call->r, HTTP_FORBIDDEN, DETAIL_MORE);
+    }
+    rc = token_mint_make(call->r, &mint, old.username, ask);
+    if (rc != OK) {
+        return rc;
+    }
+    status = token_mint_rotate(call->r, &mint, &old,
+                               is_self ? 0 : call->own->expires_at);
+    if (status == TOKEN_LEDGER_NONE) {
+        token_mint_wipe(&mint);
+        return token_handler_detail(call->r, HTTP_CONFLICT, DETAIL_CONFLICT);
+    }
+    return answer_new(call, &mint, status, HTTP_OK);
+}
+
+/* --- requests with a body --- */
+
+static int answer_fields(const call_t *call, token_form_t *form)
+{
+    json_t *errors = json_object();
+    token_ask_t ask;
+
+    token_ask_read(call->r, form, call->own->scope, &ask, errors);
+    if (json_object_size(errors)) {
+        return token_http_answer(call->r, HTTP_BAD_REQUEST, errors);
+    }
+    json_decref(errors);
+    return call->place == PLACE_ALL ? create_token(call, &ask)
+                                    : rotate_token(call, &ask);
+}
+
+static int answer_body(const call_t *call, char *body, apr_size_t len)
+{
+    const char *wrong = NULL;
+    token_form_t form;
+
+    memset(&form, 0, sizeof(form));
+    if (len) {
+        wrong = token_form_read(&form, body, len, "application/json",
+                                call->r->pool);
+    }
+    return wrong ? token_handler_detail(call->r, HTTP_BAD_REQUEST, wrong)
+                 : answer_fields(call, &form);
+}
+
+/* JSON alone: a page of another origin, to which a browser adds Basic by
+ * itself, cannot send that without having asked. */
+static int answer_post(const call_t *call)
+{
+    const char *type = apr_table_get(call->r->headers_in, "Content-Type");
+    apr_size_t len = 0;
+    char *body;
+    int status;
+
+    if (!type || token_form_type(type) != TOKEN_FORM_JSON) {
+        return token_handler_media_type(call->r);
+    }
+    if (call->own->superseded_at) {
+        token_http_release_body(call->r);
+        return token_handler_detail(call->r, HTTP_CONFLICT, DETAIL_CONFLICT);
+    }
+    if (token_handler_body(call->r, &body, &len, &status) != OK) {
+        return status;
+    }
+    return answer_body(call, body, len);
+}
+
+/* --- the handler --- */
+
+static int answer_place(const call_t *call)
+{
+    static const char *const allow[] = {
+        "", "GET, HEAD, POST, DELETE, OPTIONS", "GET, HEAD, DELETE, OPTIONS",
+        "POST, OPTIONS"
+    };
+    request_rec *r = call->r;
+    int method = r->method_number;
+    int all = call->place == PLACE_ALL;
+
+    if (call->place == PLACE_NONE) {
+        token_http_release_body(r);
+        return token_handler_detail(r, HTTP_NOT_FOUND, DETAIL_NONE);
+    }
+    apr_table_setn(r->err_headers_out, "Allow", allow[call->place]);
+    if (method == M_POST && call->place != PLACE_ONE) {
+        return answer_post(call);
+    }
+    if (call->place == PLACE_ROTATE
+        || (method != M_GET && method != M_DELETE)) {
+        return token_handler_method(r);
+    }
+    token_http_release_body(r);
+    if (method == M_GET) {
+        return all ? answer_list(call) : answer_one(call);
+    }
+    return answer_status(call, all
+        ? token_revoke_all(r, call->own->username)
+        : token_revoke_one(r, call->own->username, call->id));
+}
+
+/* The token that the request was authenticated by; NULL: by none. */
+static const token_memo_t *get_token(request_rec *r)
+{
+    const token_memo_t *memo = token_memo_find(r);
+
+    return memo && memo->finding.verdict == TOKEN_GRANTED && r->user
+        && r->user == memo->finding.record.username ? memo : NULL;
+}
+
+static int answer_unprotected(request_rec *r)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "token-manage refused at %s: no token was asked for; its "
+                  "location needs AuthType Token and Require valid-user",
+                  r->uri);
+    token_http_release_body(r);
+    return HTTP_FORBIDDEN;
+}
+
+static int answer_misplaced(request_rec *r)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "token-manage cannot tell what %s is: the last section "
+                  "that applies there must be a <Location> without patterns "
+                  "of which it is the handler", r->uri);
+    token_http_release_body(r);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int token_manage_handler(request_rec *r)
+{
+    const char *rest;
+    call_t call;
+    int status;
+
+    if (!r->handler || strcmp(r->handler, TOKEN_HANDLER_MANAGE) != 0) {
+        return DECLINED;
+    }
+    status = token_handler_check(r);
+    if (status != OK) {
+        return status;
+    }
+    if (!token_http_accepts_json(r)) {
+        token_http_release_body(r);
+        return token_handler_detail(r, HTTP_NOT_ACCEPTABLE, "Could not "
+                                    "satisfy the request Accept header.");
+    }
+    if (r->method_number == M_OPTIONS) {
+        token_http_release_body(r);
+        return token_http_answer_empty(r, HTTP_OK);
+    }
+    memset(&call, 0, sizeof(call));
+    call.r = r;
+    call.memo = get_token(r);
+    if (!call.memo) {
+        return answer_unprotected(r);
+    }
+    call.own = &call.memo->finding.record;
+    rest = get_rest(r);
+    if (!rest) {
+        return answer_misplaced(r);
+    }
+    call.place = read_place(&call, rest);
+    return answer_place(&call);
+}

@@ -1,0 +1,21 @@
+/* Copyright (C) 2026 the mod_authn_token authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What is written to a database without a request: last uses, which the
+ * shared table bears meanwhile, and the removal of dead rows. */
+#ifndef TOKEN_UPKEEP_H
+#define TOKEN_UPKEEP_H
+
+#include "token_store.h"
+
+/* Writes the uses that the table has and the database does not, in batches.
+ * What fails waits for the next time. */
+void token_upkeep_flush(const token_store_t *store);
+
+/* Removes rows dead for age seconds, in batches with a pause between; not
+ * for longer than some seconds, so that it must be called again.  1: there
+ * may be more. */
+int token_upkeep_purge(const token_store_t *store, apr_int64_t age,
+                       int (*go_on)(void));
+
+#endif
