@@ -13,6 +13,8 @@
 #include "http_log.h"
 #include "ap_mpm.h"
 #include "mod_watchdog.h"
+#include "apr_allocator.h"
+#include "apr_thread_mutex.h"
 
 #include "token_conf.h"
 #include "token_jobs.h"
@@ -66,6 +68,16 @@ static void end_job(void)
     atomic_fetch_sub(&working, 1);
 }
 
+/* For a job with a database. */
+static int begin_store_job(int state, token_store_t *store, server_rec *s,
+                           apr_pool_t *pool)
+{
+    store->server = s;
+    store->conf = token_conf_store(s);
+    store->pool = pool;
+    return begin_job(state);
+}
+
 /* mod_watchdog's threads outlive the connections they use: before the
  * child's pool goes, its jobs must have come to their end.  The deadline job
  * may have stopped already. */
@@ -98,28 +110,17 @@ static token_ledger_status_t ask_for_changes(const token_store_t *store,
                                bury_token, (void *)store->conf);
 }
 
-static void bind_store(token_store_t *store, server_rec *s,
-                       apr_pool_t *pool)
+static void poll_database(const token_store_t *store)
 {
-    store->server = s;
-    store->conf = token_conf_store(s);
-    store->pool = pool;
-}
-
-static void poll_database(server_rec *s, apr_pool_t *pool)
-{
-    const token_store_conf_t *conf = token_conf_store(s);
-    token_shared_database_t *shared = token_shared_database(conf->database);
+    token_shared_database_t *shared =
+        token_shared_database(store->conf->database);
     apr_int64_t now = apr_time_sec(apr_time_now());
     /* By whichever child: the one that polls may end. */
     apr_int64_t last = atomic_load(&shared->last_poll);
     apr_int64_t seconds = last ? now - last : 0;
-    token_store_t store;
-    int lost;
+    int lost = seconds < 0 || seconds > POLL_LOST;
 
-    bind_store(&store, s, pool);
-    lost = seconds < 0 || seconds > POLL_LOST;
-    if (ask_for_changes(&store, (lost ? 0 : (int)seconds) + POLL_OVERLAP)
+    if (ask_for_changes(store, (lost ? 0 : (int)seconds) + POLL_OVERLAP)
         != TOKEN_LEDGER_DOWN) {
         /* Only now: while the database is down the table is all there is. */
         if (lost) {
@@ -132,8 +133,10 @@ static void poll_database(server_rec *s, apr_pool_t *pool)
 /* Anything else than success would be the last time, for both. */
 static apr_status_t do_poll(int state, void *server, apr_pool_t *pool)
 {
-    if (begin_job(state)) {
-        poll_database(server, pool);
+    token_store_t store;
+
+    if (begin_store_job(state, &store, server, pool)) {
+        poll_database(&store);
         end_job();
     }
     return APR_SUCCESS;
@@ -145,8 +148,7 @@ static apr_status_t do_flush(int state, void *server, apr_pool_t *pool)
 {
     token_store_t store;
 
-    if (begin_job(state)) {
-        bind_store(&store, server, pool);
+    if (begin_store_job(state, &store, server, pool)) {
         token_upkeep_flush(&store);
         end_job();
     }
@@ -169,10 +171,9 @@ static apr_status_t do_purge(int state, void *server, apr_pool_t *pool)
     if (conf->database >= PURGED_MAX
         || (now < next[conf->database]
             && next[conf->database] - now <= PURGE_INTERVAL)
-        || !begin_job(state)) {
+        || !begin_store_job(state, &store, server, pool)) {
         return APR_SUCCESS;
     }
-    bind_store(&store, server, pool);
     next[conf->database] = now + PURGE_INTERVAL;
     if (token_upkeep_purge(&store, token_conf_purge(server), is_staying)) {
         next[conf->database] = 0;
@@ -303,10 +304,32 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     return OK;
 }
 
+/* mod_watchdog's threads and mod_dbd's connections have their memory from
+ * the child's pool.  Where the MPM has no threads its allocator has no lock,
+ * and our jobs would run into each other. */
+static apr_status_t lock_allocator(apr_pool_t *pool)
+{
+    apr_allocator_t *allocator = apr_pool_allocator_get(pool);
+    apr_thread_mutex_t *mutex;
+    apr_status_t rv;
+
+    if (apr_allocator_mutex_get(allocator)) {
+        return APR_SUCCESS;
+    }
+    rv = apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (rv == APR_SUCCESS) {
+        apr_allocator_mutex_set(allocator, mutex);
+    }
+    return rv;
+}
+
 void token_jobs_child_init(apr_pool_t *pool, server_rec *s)
 {
     apr_status_t rv = token_shared_child_init(pool);
 
+    if (rv == APR_SUCCESS) {
+        rv = lock_allocator(pool);
+    }
     atomic_store(&working, 0);
     atomic_store(&leaving, 0);
     if (rv == APR_SUCCESS) {
