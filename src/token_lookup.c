@@ -15,6 +15,7 @@
 #include "token_conf.h"
 #include "token_ledger.h"
 #include "token_lookup.h"
+#include "token_network.h"
 #include "token_revoke.h"
 #include "token_shared.h"
 #include "token_store.h"
@@ -52,6 +53,13 @@ static apr_int64_t get_age(const question_t *q)
     return age < -1 ? APR_INT64_MAX : age;
 }
 
+/* Of this request's address, whoever it was that the entry was made for. */
+static int is_inside(const question_t *q, const token_record_t *record)
+{
+    return !record->networks[0]
+        || token_network_holds(record->networks, q->r->useragent_addr);
+}
+
 static void judge_record(const question_t *q, token_finding_t *finding,
                          const token_record_t *record)
 {
@@ -60,7 +68,8 @@ static void judge_record(const question_t *q, token_finding_t *finding,
     }
     finding->verdict = token_record_judge(
         &finding->reason, record, q->now,
-        token_conf_rotation_grace(token_conf_dir(q->r)));
+        token_conf_rotation_grace(token_conf_dir(q->r)),
+        record && is_inside(q, record));
 }
 
 /* 1 when the table alone can answer; the finding is filled all the same,
@@ -126,9 +135,10 @@ static void keep_record(const question_t *q, const token_ticket_t *ticket,
                         q->now)
         && !apr_atomic_xchg32(&told, 1)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r,
-                      "token %s is not kept in the table: its user, client "
-                      "and scope have more than %d bytes; it is asked of "
-                      "the database each time (said once)", record->id,
+                      "token %s is not kept in the table: its user, client, "
+                      "scope and networks have more than %d bytes; it is "
+                      "asked of the database each time (said once)",
+                      record->id,
                       TOKEN_TABLE_TEXT);
     }
 }

@@ -37,7 +37,8 @@ int token_record_is_idle(const token_record_t *record, apr_int64_t now)
 }
 
 static token_reason_t find_fault(const token_record_t *record,
-                                 apr_int64_t now, apr_int64_t grace)
+                                 apr_int64_t now, apr_int64_t grace,
+                                 int is_inside)
 {
     if (!record) {
         return TOKEN_REASON_UNKNOWN;
@@ -51,7 +52,7 @@ static token_reason_t find_fault(const token_record_t *record,
     if (now >= record->expires_at || token_record_is_idle(record, now)) {
         return TOKEN_REASON_EXPIRED;
     }
-    if (record->networks[0]) {
+    if (!is_inside) {
         return TOKEN_REASON_NETWORK;
     }
     return TOKEN_REASON_NONE;
@@ -59,9 +60,10 @@ static token_reason_t find_fault(const token_record_t *record,
 
 token_verdict_t token_record_judge(token_reason_t *reason,
                                    const token_record_t *record,
-                                   apr_int64_t now, apr_int64_t grace)
+                                   apr_int64_t now, apr_int64_t grace,
+                                   int is_inside)
 {
-    *reason = find_fault(record, now, grace);
+    *reason = find_fault(record, now, grace, is_inside);
     return *reason == TOKEN_REASON_NONE ? TOKEN_GRANTED : TOKEN_DENIED;
 }
 

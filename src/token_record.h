@@ -15,7 +15,8 @@ typedef struct token_record_t {
     const char *username;       /* the owner, REMOTE_USER */
     const char *client;         /* which of his programs it was given to */
     const char *scope;          /* words separated by one blank, or "" */
-    const char *networks;       /* reserved; not "" refuses the token */
+    const char *networks;       /* where it is good, see token_network;
+                                 * "" is everywhere */
     const char *family;         /* id of the token that the chain of
                                  * rotations began with */
     apr_int64_t created_at;
@@ -42,7 +43,7 @@ typedef enum {
     TOKEN_REASON_EXPIRED,
     TOKEN_REASON_REVOKED,
     TOKEN_REASON_REUSE,         /* rotated away, and used after the grace */
-    TOKEN_REASON_NETWORK,       /* bound to networks */
+    TOKEN_REASON_NETWORK,       /* used from outside its networks */
     TOKEN_REASON_PASSWORD       /* Basic with a wrong name or password */
 } token_reason_t;
 
@@ -51,10 +52,12 @@ const char *token_reason_name(token_reason_t reason);
 
 /* Judges the record at the second now; *reason says why it is denied.
  * Pass NULL for a token that no record was found of.  grace is how many
- * seconds a superseded token is still good. */
+ * seconds a superseded token is still good; is_inside is 1 when the record
+ * names no networks, or they hold the client's address. */
 token_verdict_t token_record_judge(token_reason_t *reason,
                                    const token_record_t *record,
-                                   apr_int64_t now, apr_int64_t grace);
+                                   apr_int64_t now, apr_int64_t grace,
+                                   int is_inside);
 
 /* 1 when it was not used for its idle timeout; until its first use it counts
  * from its creation.  A clock set back does not make it so. */

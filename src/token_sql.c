@@ -39,8 +39,7 @@
 #define PG_OF_ID "WHERE digest >= " PG_DIGEST " AND digest < " PG_DIGEST
 #define PG_TIME "to_timestamp(" PG_NUMBER ")"
 #define INSERT \
-    "INSERT INTO auth_token (digest, username, client, scope, family, " \
-    "created_at, expires_at, idle_timeout) VALUES "
+    INSERT_HEIR "VALUES "
 #define INSERT_HEIR \
     "INSERT INTO auth_token (digest, username, client, scope, networks, " \
     "family, created_at, expires_at, idle_timeout) "
@@ -154,7 +153,7 @@ static const token_sql_dialect_t dialects[] = {
         "SELECT to_regclass('auth_token') WHERE "
             "to_regclass('auth_token') IS NOT NULL",
         PG_RECORD "WHERE digest = " PG_DIGEST,
-        INSERT "(%s, %s, %s, %s, %s, " PG_TIME ", " PG_TIME ", "
+        INSERT "(%s, %s, %s, %s, %s, %s, " PG_TIME ", " PG_TIME ", "
             "nullif((%s)::int, 0)) "
             "ON CONFLICT (digest) DO NOTHING",
         PG_RECORD NEWEST_FIRST,
@@ -202,7 +201,7 @@ static const token_sql_dialect_t dialects[] = {
         LITE_RECORD "WHERE digest = %s",
         /* The driver binds text; the column would make an integer of it,
          * but a table made by hand might not. */
-        INSERT "(%s, %s, %s, %s, %s, CAST(%s AS INTEGER), "
+        INSERT "(%s, %s, %s, %s, %s, %s, CAST(%s AS INTEGER), "
             "CAST(%s AS INTEGER), nullif(CAST(%s AS INTEGER), 0)) "
             "ON CONFLICT (digest) DO NOTHING",
         LITE_RECORD NEWEST_FIRST,
@@ -423,16 +422,17 @@ int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
                     const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
                     apr_pool_t *pool)
 {
-    const char *args[8];
+    const char *args[9];
 
     args[0] = digest;
     args[1] = record->username;
     args[2] = record->client;
     args[3] = record->scope;
-    args[4] = record->family;
-    args[5] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->created_at);
-    args[6] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->expires_at);
-    args[7] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->idle_timeout);
+    args[4] = record->networks;
+    args[5] = record->family;
+    args[6] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->created_at);
+    args[7] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->expires_at);
+    args[8] = apr_psprintf(pool, "%" APR_INT64_T_FMT, record->idle_timeout);
     return token_sql_change(sql, TOKEN_SQL_ISSUE, args, rows, pool);
 }
 

@@ -104,7 +104,7 @@ static void fill_record(token_record_t *record, const tool_t *tool)
     record->username = tool->options.argument;
     record->client = tool->options.client;
     record->scope = tool->options.scope;
-    record->networks = "";
+    record->networks = tool->options.networks;
     record->created_at = get_now();
     record->expires_at = token_record_end(record->created_at,
                                           tool->options.lifetime, 0);
@@ -338,8 +338,8 @@ static int run_verify(tool_t *tool)
     if (rc != HTTOKEN_GOOD) {
         return rc;
     }
-    httoken_output_verdict(id, record ? record->username : NULL, state,
-                           tool->options.json, tool->pool);
+    httoken_output_verdict(id, record, state, tool->options.json,
+                           tool->pool);
     return strcmp(state, "active") == 0 ? HTTOKEN_GOOD : HTTOKEN_REFUSED;
 }
 

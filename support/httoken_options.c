@@ -10,6 +10,7 @@
 
 #include "httoken_options.h"
 #include "httoken_output.h"
+#include "token_network.h"
 #include "token_sql.h"
 #include "token_text.h"
 
@@ -27,6 +28,7 @@ static const apr_getopt_option_t known_options[] = {
     { "file", 'f', 1, NULL },
     { "client", 'c', 1, NULL },
     { "scope", 's', 1, NULL },
+    { "networks", 'n', 1, NULL },
     { "lifetime", 'e', 1, NULL },
     { "json", OPTION_JSON, 0, NULL },
     { "prefix", OPTION_PREFIX, 1, NULL },
@@ -55,8 +57,9 @@ const char httoken_options_usage[] =
     "               COMMAND\n"
     "\n"
     "  init [--print]       make the table; --print shows its SQL instead\n"
-    "  create USER [-c CLIENT] [-s SCOPE] [-e LIFETIME]\n"
-    "                       make a token and print it, this once\n"
+    "  create USER [-c CLIENT] [-s SCOPE] [-e LIFETIME] [-n NETWORKS]\n"
+    "                       make a token and print it, this once; -n is where\n"
+    "                       it is good, such as 192.0.2.0/24,2001:db8::/32\n"
     "  list [USER]          tokens, newest first\n"
     "  show ID              one token\n"
     "  revoke ID            end one token\n"
@@ -103,6 +106,26 @@ static int add_scope(httoken_options_t *options, const char *text,
     }
     if (strlen(options->scope) > SCOPE_MAX) {
         httoken_output_error("-s: a scope has at most %d bytes", SCOPE_MAX);
+        return 0;
+    }
+    return 1;
+}
+
+/* Each value is whole in itself: an empty one, of a variable that was not
+ * set, must not make a token that is good everywhere. */
+static int add_networks(httoken_options_t *options, const char *text,
+                        apr_pool_t *pool)
+{
+    const char *both = apr_pstrcat(pool, options->networks, " ", text, NULL);
+    const char *good;
+
+    if (!token_network_normalize(&good, text, pool)
+        || !token_network_normalize(&options->networks, both, pool)) {
+        httoken_output_error("-n %s: networks are addresses or ranges such "
+                             "as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32, "
+                             "separated by commas or blanks, at most %d and "
+                             "%d characters", text, TOKEN_NETWORK_RANGES,
+                             TOKEN_NETWORK_TEXT);
         return 0;
     }
     return 1;
@@ -159,6 +182,8 @@ static int set_option(httoken_options_t *options, database_t *database,
         return add_scope(options, value, pool);
     case 'e':
         return set_lifetime(options, value);
+    case 'n':
+        return add_networks(options, value, pool);
     case 'h':
         options->command = HTTOKEN_HELP;
         return 1;
@@ -186,6 +211,7 @@ static int get_owner(int option)
     case 'c':
     case 's':
     case 'e':
+    case 'n':
         return OF_CREATE;
     case OPTION_USER:
         return OF_REVOKE;
@@ -201,7 +227,7 @@ static int check_owners(httoken_command_t command, int owners)
         return 0;
     }
     if ((owners & OF_CREATE) && command != HTTOKEN_CREATE) {
-        httoken_output_error("-c, -s and -e are for create");
+        httoken_output_error("-c, -s, -e and -n are for create");
         return 0;
     }
     if ((owners & OF_REVOKE) && command != HTTOKEN_REVOKE) {
@@ -313,6 +339,7 @@ int httoken_options_read(httoken_options_t *options, int argc,
     options->prefix = "tok";
     options->client = "httoken";
     options->scope = "";
+    options->networks = "";
     options->lifetime = LIFETIME;
     if (!read_words(options, argc, argv, pool)) {
         httoken_output_error("see httoken --help");

@@ -27,6 +27,7 @@ typedef struct httoken_options_t {
     const char *prefix;
     const char *client;
     const char *scope;          /* words separated by one blank */
+    const char *networks;       /* ranges separated by one blank, or "" */
     apr_int64_t lifetime;       /* seconds */
     const char *user;           /* of revoke --user, or NULL */
     int json;

@@ -31,7 +31,7 @@ const char *httoken_output_state(const token_record_t *record)
     apr_int64_t now = apr_time_sec(apr_time_now());
     token_reason_t reason;
 
-    if (token_record_judge(&reason, record, now, 0) == TOKEN_GRANTED) {
+    if (token_record_judge(&reason, record, now, 0, 1) == TOKEN_GRANTED) {
         return "active";
     }
     /* The fact in the row; reuse is what its next use would be. */
@@ -97,11 +97,13 @@ static json_t *make_date(apr_int64_t seconds, apr_pool_t *pool)
 
 static json_t *make_object(const token_record_t *record, apr_pool_t *pool)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                     "s:s}",
                      "id", make_text(record->id, pool),
                      "user", make_text(record->username, pool),
                      "client", make_text(record->client, pool),
                      "scope", make_text(record->scope, pool),
+                     "networks", make_text(record->networks, pool),
                      "created", make_date(record->created_at, pool),
                      "expires", make_date(record->expires_at, pool),
                      "last_used", make_date(record->last_used_at, pool),
@@ -217,6 +219,9 @@ void httoken_output_record(const token_record_t *record, int json,
     for (i = 0; i < COLUMNS; i++) {
         printf("%-11s%s\n", heads[i], cells[i]);
     }
+    if (record->networks[0]) {
+        printf("%-11s%s\n", "networks", clean(record->networks, pool));
+    }
     if (record->revoked_at) {
         printf("%-11s%s\n", "revoked", format_date(record->revoked_at, pool));
     }
@@ -229,10 +234,10 @@ void httoken_output_token(const char *token, const token_record_t *record,
 
     if (json) {
         httoken_output_json(
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "token", token,
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "token", token,
                       "id", record->id, "user", record->username,
                       "client", record->client, "scope", record->scope,
-                      "expires", expires));
+                      "networks", record->networks, "expires", expires));
         return;
     }
     puts(token);
@@ -241,16 +246,24 @@ void httoken_output_token(const char *token, const token_record_t *record,
                          clean(record->username, pool), expires);
 }
 
-void httoken_output_verdict(const char *id, const char *user,
+void httoken_output_verdict(const char *id, const token_record_t *record,
                             const char *state, int json, apr_pool_t *pool)
 {
+    const char *user = record ? record->username : NULL;
+    const char *networks = record ? record->networks : NULL;
+
     if (json) {
-        httoken_output_json(json_pack("{s:o, s:o, s:s}", "id",
-                                      make_text(id, pool), "user",
-                                      make_text(user, pool), "state",
-                                      state));
+        httoken_output_json(json_pack("{s:o, s:o, s:o, s:s}",
+                                      "id", make_text(id, pool),
+                                      "user", make_text(user, pool),
+                                      "networks", make_text(networks, pool),
+                                      "state", state));
         return;
     }
-    printf("%s  %s  %s\n", id ? id : "-", user ? clean(user, pool) : "-",
+    printf("%s  %s  %s", id ? id : "-", user ? clean(user, pool) : "-",
            state);
+    if (networks && *networks) {
+        printf("  %s", clean(networks, pool));
+    }
+    putchar('\n');
 }

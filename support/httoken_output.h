@@ -41,13 +41,13 @@ void httoken_output_list(const apr_array_header_t *records, int json,
 void httoken_output_token(const char *token, const token_record_t *record,
                           int json, apr_pool_t *pool);
 
-/* Id, user and state of a token that was verified; id and user may be
- * NULL. */
-void httoken_output_verdict(const char *id, const char *user,
+/* Id, user, state and networks of a token that was verified; id and record
+ * may be NULL. */
+void httoken_output_verdict(const char *id, const token_record_t *record,
                             const char *state, int json, apr_pool_t *pool);
 
 /* "active", "superseded", or the reason why it is refused; NULL stands for
- * no record. */
+ * no record.  Networks do not matter: nobody comes from anywhere here. */
 const char *httoken_output_state(const token_record_t *record);
 
 #endif

@@ -31,6 +31,7 @@ sub all_commands {
     my $token = create($where, $sql);
     verify($where, $sql, $token);
     list_and_show($where, $sql, $token);
+    networks($where, $sql);
     revoke($where, $token);
     strangers($where, $sql);
     return;
@@ -95,7 +96,7 @@ sub create {
 
     $run = httoken_json(@$where, '--prefix', 'acme', 'create', 'bøb');
     is_deeply([ sort keys %{ $run->{json} } ],
-        [qw(client expires id scope token user)],
+        [qw(client expires id networks scope token user)],
         'with --json it is one object');
     is($run->{err}, '', 'and nothing on stderr');
     like($run->{json}{token}, qr/\Aacme_/, 'a prefix is taken');
@@ -127,7 +128,7 @@ sub verify {
         is($run->{out}, "$id  alice  active\n", 'with id, user and state');
     }
     is_deeply(httoken_json(@$where, 'verify', { stdin => $token })->{json},
-        { id => $id, user => 'alice', state => 'active' },
+        { id => $id, user => 'alice', networks => '', state => 'active' },
         'with --json it is an object');
 
     my $unknown = 'tok_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17';
@@ -192,7 +193,7 @@ sub list_and_show {
     is(join(' ', map { $_->{user} } @$list), "b\x{f8}b alice",
         'with --json it is an array in the same order');
     is_deeply([ sort keys %{ $list->[0] } ],
-        [qw(client created expires id last_used revoked scope state
+        [qw(client created expires id last_used networks revoked scope state
             superseded user)], 'of objects with these names');
     is_deeply([ @{ $list->[1] }{qw(id scope last_used state)} ],
         [ $id, 'read write push', undef, 'active' ], 'and these values');
@@ -208,6 +209,44 @@ sub list_and_show {
         qr/there is no token 0{16}$/, 'show of no token');
     told(httoken(@$where, 'show', uc 'abcdef0123456789'), 1,
         qr/an ID is 16 of the digits/, 'show of no id');
+    return;
+}
+
+# Here nobody comes from anywhere: they are shown and not judged.
+sub networks {
+    my ($where, $sql) = @_;
+    my $run = httoken_json(@$where, 'create', 'carol', '-n',
+        ' 10.0.0.0/8,192.0.2.1 ', '--networks=2001:db8::/32');
+    my $wanted = '10.0.0.0/8 192.0.2.1 2001:db8::/32';
+    is($run->{exit}, 0, 'create with networks is done');
+    is($run->{json}{networks}, $wanted, 'they are told');
+    is($sql->("SELECT networks FROM auth_token WHERE username = 'carol'"),
+        $wanted, 'and stored, with one blank between');
+    my $id = $run->{json}{id};
+    my $stdin = { stdin => "$run->{json}{token}\n" };
+
+    like(httoken(@$where, 'show', $id)->{out},
+        qr/^state +active\nnetworks +\Q$wanted\E$/m,
+        'show has them, and the token is active');
+    is(httoken_json(@$where, 'show', $id)->{json}{networks}, $wanted,
+        'so has its JSON');
+    is(httoken_json(@$where, 'list', 'carol')->{json}[0]{networks}, $wanted,
+        'and that of list');
+    like(httoken(@$where, 'list', 'carol')->{out}, qr/ active\n\z/,
+        'a list for people has the state alone');
+    $run = httoken(@$where, 'verify', $stdin);
+    is($run->{exit}, 0, 'verify takes it for good');
+    is($run->{out}, "$id  carol  active  $wanted\n", 'and says where');
+    is(httoken_json(@$where, 'verify', $stdin)->{json}{networks}, $wanted,
+        'in JSON, too');
+    $sql->("UPDATE auth_token SET networks = 'no' || char(27) || '[2J'"
+            . " WHERE username = 'carol'") if $where->[0] eq '-f';
+    $sql->("UPDATE auth_token SET networks = E'no\\x1b[2J'"
+            . " WHERE username = 'carol'") if $where->[0] ne '-f';
+    like(httoken(@$where, $_->[0], @$_[1 .. $#$_], $stdin)->{out},
+        qr/no\?\[2J/, "$_->[0] prints no control character of theirs")
+        for [ 'show', $id ], ['verify'];
+    $sql->("DELETE FROM auth_token WHERE username = 'carol'");
     return;
 }
 

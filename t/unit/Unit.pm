@@ -16,7 +16,7 @@ use File::Temp qw(tempdir);
 my $top = abs_path(dirname(__FILE__) . '/../..');
 
 # The files without httpd in them, pure ones and services.
-my @SOURCES = qw(record crypt text sql password form credential
+my @SOURCES = qw(record network crypt text sql password form credential
     slot table breaker deadline throttle stats);
 
 # Runs t/unit/NAME.c and ends with its code.  The program may be under TSan

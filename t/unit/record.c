@@ -13,17 +13,24 @@ static const token_record_t good = {
     NOW - 10, NOW + 1, 0, 0, 0, 0
 };
 
-static void check(tap_t *tap, const token_record_t *record, apr_int64_t now,
-                  token_reason_t wanted, const char *name)
+static void check_from(tap_t *tap, const token_record_t *record,
+                       apr_int64_t now, int is_inside, token_reason_t wanted,
+                       const char *name)
 {
     token_reason_t reason = (token_reason_t)99;
     token_verdict_t verdict = token_record_judge(&reason, record, now,
-                                                 GRACE);
+                                                 GRACE, is_inside);
 
     tap_ok(tap, reason == wanted
                 && verdict == (wanted == TOKEN_REASON_NONE ? TOKEN_GRANTED
                                                            : TOKEN_DENIED),
            "%s", name);
+}
+
+static void check(tap_t *tap, const token_record_t *record, apr_int64_t now,
+                  token_reason_t wanted, const char *name)
+{
+    check_from(tap, record, now, 1, wanted, name);
 }
 
 static void test_expiry(tap_t *tap)
@@ -59,16 +66,33 @@ static void test_faults(tap_t *tap)
           "the use of a superseded token is reuse");
     check(tap, &record, NOW + 9, TOKEN_REASON_REUSE,
           "reuse comes before expired");
-    record.superseded_at = 0;
-    record.networks = "192.0.2.0/24";
-    check(tap, &record, NOW, TOKEN_REASON_NETWORK,
-          "a token bound to networks is refused");
-    check(tap, &record, NOW + 1, TOKEN_REASON_EXPIRED,
-          "expired comes before network");
     record = good;
     record.expires_at = 0;
     check(tap, &record, NOW, TOKEN_REASON_EXPIRED,
           "a token without an end is expired, not eternal");
+}
+
+static void test_networks(tap_t *tap)
+{
+    token_record_t record = good;
+
+    record.networks = "192.0.2.0/24";
+    check(tap, &record, NOW, TOKEN_REASON_NONE,
+          "a token bound to networks is good inside");
+    check_from(tap, &record, NOW, 0, TOKEN_REASON_NETWORK,
+               "outside a token bound to networks is refused");
+    check(tap, &record, NOW + 1, TOKEN_REASON_EXPIRED,
+          "inside it expires all the same");
+    check_from(tap, &record, NOW + 1, 0, TOKEN_REASON_EXPIRED,
+               "expired comes before network");
+    record.superseded_at = NOW - 5;
+    check_from(tap, &record, NOW, 0, TOKEN_REASON_REUSE,
+               "reuse comes before network");
+    record.revoked_at = NOW - 5;
+    check_from(tap, &record, NOW, 0, TOKEN_REASON_REVOKED,
+               "revoked comes before network");
+    check_from(tap, NULL, NOW, 0, TOKEN_REASON_UNKNOWN,
+               "no record is unknown from everywhere");
 }
 
 static void test_end(tap_t *tap)
@@ -128,7 +152,8 @@ static void test_grace(tap_t *tap)
           "in the second the grace ends its use is reuse");
     check(tap, &record, NOW - 3600, TOKEN_REASON_NONE,
           "a clock set back makes it no reuse");
-    tap_ok(tap, token_record_judge(&reason, &record, NOW, 0) == TOKEN_DENIED
+    tap_ok(tap, token_record_judge(&reason, &record, NOW, 0, 1)
+                    == TOKEN_DENIED
                 && reason == TOKEN_REASON_REUSE,
            "without a grace it is good no second longer");
     record.expires_at = NOW + 2;
@@ -189,6 +214,7 @@ int main(void)
     test_grace(&tap);
     test_idle(&tap);
     test_heir(&tap);
+    test_networks(&tap);
     test_end(&tap);
     test_names(&tap);
     return tap_end(&tap);

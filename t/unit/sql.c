@@ -134,7 +134,7 @@ static int issue(test_t *test, const char *digest, const char *user,
     record.username = user;
     record.client = "git";
     record.scope = "read write";
-    record.networks = "";
+    record.networks = strcmp(user, "alice") == 0 ? "" : "192.0.2.0/24 ::1";
     record.family = record.id;
     record.created_at = created;
     record.expires_at = created + 100;
@@ -192,6 +192,8 @@ static void test_issue(test_t *test)
     tap_is(&test->tap, get_record(test, digest_b).username,
            "bob'; DROP TABLE auth_token; --",
            "a name is a value, whatever is in it");
+    tap_is(&test->tap, get_record(test, digest_b).networks,
+           "192.0.2.0/24 ::1", "networks are kept");
     tap_ok(&test->tap, issue(test, digest_c, "alice", NOW + 1, &rows) == 0,
            "a user may have two tokens");
 }
