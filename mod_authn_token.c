@@ -21,6 +21,7 @@
 #include "mod_status.h"
 
 #include "token_auth.h"
+#include "token_authz.h"
 #include "token_conf.h"
 #include "token_directives.h"
 #include "token_handler.h"
@@ -70,6 +71,19 @@ static void register_hooks(apr_pool_t *pool)
     /* Before mod_rewrite's rules of .htaccess files, which could copy a
      * header that is to be taken away. */
     ap_hook_fixups(token_auth_fixups, NULL, NULL, APR_HOOK_REALLY_FIRST);
+
+    /* authorization; what the others say is changed on its way out */
+    ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "token-scope",
+                              AUTHZ_PROVIDER_VERSION,
+                              &token_authz_scope_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
+    ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "token-client",
+                              AUTHZ_PROVIDER_VERSION,
+                              &token_authz_client_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(token_authz_check, NULL, NULL, APR_HOOK_REALLY_FIRST,
+                        AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(token_authz_fixups, NULL, NULL, APR_HOOK_REALLY_FIRST);
 
     /* the handlers */
     ap_hook_translate_name(token_handler_shield, NULL, NULL,

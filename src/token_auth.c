@@ -35,13 +35,6 @@ APLOG_USE_MODULE(authn_token);
 #define DETAIL_THROTTLED "Too many invalid tokens. Try again later."
 #define DESCRIPTION "The token is unknown, expired or revoked"
 
-static int is_ours(request_rec *r)
-{
-    const char *type = ap_auth_type(r);
-
-    return type && apr_cstr_casecmp(type, "Token") == 0;
-}
-
 static const char *get_header(request_rec *r)
 {
     return apr_table_get(r->headers_in, token_http_credential_name(r));
@@ -332,7 +325,7 @@ int token_auth_check(request_rec *r)
 {
     const token_dir_conf_t *conf = token_conf_dir(r);
 
-    if (!is_ours(r)) {
+    if (!token_conf_is_ours(r)) {
         return DECLINED;
     }
     if (token_conf_accepts(conf, TOKEN_SCHEME_BASIC) && !ap_auth_name(r)) {
@@ -350,7 +343,8 @@ int token_auth_force(request_rec *r)
     token_credential_status_t status;
 
     /* A login is for those whose token is no longer good. */
-    if (!is_ours(r) || token_conf_is_handler(r, TOKEN_HANDLER_LOGIN)) {
+    if (!token_conf_is_ours(r)
+        || token_conf_is_handler(r, TOKEN_HANDLER_LOGIN)) {
         return DECLINED;
     }
     token_http_vary(r);
@@ -399,8 +393,7 @@ int token_auth_fixups(request_rec *r)
 {
     token_memo_t *memo = token_memo_find(r);
 
-    if (memo && memo->finding.verdict == TOKEN_GRANTED
-        && r->user == memo->finding.record.username && memo->exported != r) {
+    if (memo && token_memo_made_user(memo, r) && memo->exported != r) {
         /* httpd skips authentication, and renames the environment, where a
          * redirect stays within one configuration. */
         export_env(r, memo);
@@ -410,7 +403,7 @@ int token_auth_fixups(request_rec *r)
     }
     if ((memo && memo->hidden)
         || (!token_conf_forward(token_conf_dir(r))
-            && (memo || is_ours(r)))) {
+            && (memo || token_conf_is_ours(r)))) {
         hide_header(r, token_memo_get(r));
     }
     return OK;

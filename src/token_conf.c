@@ -10,6 +10,8 @@
 #include "http_config.h"
 #include "http_core.h"
 #include "ap_expr.h"
+#include "http_request.h"
+#include "apr_cstr.h"
 #include "apr_strings.h"
 
 #include "token_conf.h"
@@ -274,6 +276,13 @@ const char *token_conf_log_name(const request_rec *r, const char *name)
     return token_text_is_native(name, strlen(name),
                                 token_conf_prefix(r->server))
         ? "(a token in place of a name)" : name;
+}
+
+int token_conf_is_ours(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && apr_cstr_casecmp(type, "Token") == 0;
 }
 
 int token_conf_is_handler(request_rec *r, const char *handler)

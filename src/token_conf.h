@@ -87,6 +87,9 @@ apr_int64_t token_conf_purge(const server_rec *s);
  * token in the wrong place. */
 const char *token_conf_log_name(const request_rec *r, const char *name);
 
+/* 1 when AuthType is Token for this request. */
+int token_conf_is_ours(request_rec *r);
+
 /* 1 when SetHandler makes this the request's handler; good as soon as
  * r->per_dir_config is. */
 int token_conf_is_handler(request_rec *r, const char *handler);

@@ -69,13 +69,20 @@ static const char *make_bearer(request_rec *r, const char *realm,
     return challenge;
 }
 
+static const char *get_challenge_name(const request_rec *r)
+{
+    return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate"
+                                         : "WWW-Authenticate";
+}
+
 static int is_challenged(request_rec *r, const char *name)
 {
     request_rec *prev;
 
     for (prev = r->prev; prev; prev = prev->prev) {
         if (prev->status == HTTP_UNAUTHORIZED
-            || prev->status == HTTP_PROXY_AUTHENTICATION_REQUIRED) {
+            || prev->status == HTTP_PROXY_AUTHENTICATION_REQUIRED
+            || prev->status == HTTP_FORBIDDEN) {
             return apr_table_get(r->err_headers_out, name) != NULL;
         }
     }
@@ -86,8 +93,7 @@ void token_http_challenge(request_rec *r, const token_schemes_t *schemes,
                           const char *realm, const char *error,
                           const char *description)
 {
-    const char *name = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate"
-                                                     : "WWW-Authenticate";
+    const char *name = get_challenge_name(r);
     int i;
 
     if (is_challenged(r, name)) {
@@ -106,6 +112,25 @@ void token_http_challenge(request_rec *r, const token_schemes_t *schemes,
         }
         /* One line each: svn reads only the first scheme of a line. */
         apr_table_addn(r->err_headers_out, name, challenge);
+    }
+}
+
+void token_http_challenge_scope(request_rec *r, int bearer,
+                                const char *realm, const char *description,
+                                const char *scope)
+{
+    const char *name = get_challenge_name(r);
+
+    if (is_challenged(r, name)) {
+        return;
+    }
+    apr_table_unset(r->err_headers_out, name);
+    if (bearer) {
+        apr_table_addn(r->err_headers_out, name,
+                       apr_pstrcat(r->pool,
+                                   make_bearer(r, realm, "insufficient_scope",
+                                               description),
+                                   ", scope=\"", scope, "\"", NULL));
     }
 }
 

@@ -39,6 +39,13 @@ void token_http_challenge(request_rec *r, const token_schemes_t *schemes,
                           const char *realm, const char *error,
                           const char *description);
 
+/* Sets the challenge of a 403 for want of scope (RFC 6750 section 3.1) in
+ * place of all others: one for Bearer, or none where that is not accepted.
+ * scope is words separated by one blank, for the rest see above. */
+void token_http_challenge_scope(request_rec *r, int bearer,
+                                const char *realm, const char *description,
+                                const char *scope);
+
 /* Makes {"detail": detail} the body of the error answer with this status,
  * whatever ErrorDocument says. */
 void token_http_error_body(request_rec *r, int status, const char *detail);

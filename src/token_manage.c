@@ -436,8 +436,7 @@ static const token_memo_t *get_token(request_rec *r)
 {
     const token_memo_t *memo = token_memo_find(r);
 
-    return memo && memo->finding.verdict == TOKEN_GRANTED && r->user
-        && r->user == memo->finding.record.username ? memo : NULL;
+    return memo && token_memo_made_user(memo, r) ? memo : NULL;
 }
 
 static int answer_unprotected(request_rec *r)

@@ -40,6 +40,13 @@ token_memo_t *token_memo_get(request_rec *r)
     return memo;
 }
 
+int token_memo_made_user(const token_memo_t *memo, const request_rec *r)
+{
+    /* The pointer, not the name: others have users of the same name. */
+    return memo->finding.verdict == TOKEN_GRANTED && r->user
+        && r->user == memo->finding.record.username;
+}
+
 int token_memo_is_of(const token_memo_t *memo, const request_rec *r,
                      const char *text, apr_size_t len)
 {

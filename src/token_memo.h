@@ -11,6 +11,9 @@
 
 #include "token_lookup.h"
 
+/* What token_authz keeps while Require lines are evaluated. */
+typedef struct token_memo_authz_t token_memo_authz_t;
+
 typedef struct token_memo_t {
     const char *text;           /* the token; NULL: nothing was judged */
     const server_rec *server;   /* whose database was asked */
@@ -20,6 +23,7 @@ typedef struct token_memo_t {
     token_reason_t refused;     /* why the client got 401 */
     const request_rec *exported; /* whose environment has the token */
     const char *hidden;         /* the header's value, if taken away */
+    token_memo_authz_t *authz;  /* NULL: nothing is evaluated just now */
 } token_memo_t;
 
 /* The request that came from the client; its pool outlives the others'. */
@@ -30,6 +34,10 @@ token_memo_t *token_memo_find(request_rec *r);
 
 /* The same, made when there is none. */
 token_memo_t *token_memo_get(request_rec *r);
+
+/* 1 when r's user is the one whom this token made; a user by a password, or
+ * of another request's token, is not. */
+int token_memo_made_user(const token_memo_t *memo, const request_rec *r);
 
 /* 1 when it holds the verdict on this token by this server's database. */
 int token_memo_is_of(const token_memo_t *memo, const request_rec *r,

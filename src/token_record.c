@@ -24,6 +24,8 @@ const char *token_reason_name(token_reason_t reason)
         return "network";
     case TOKEN_REASON_PASSWORD:
         return "password";
+    case TOKEN_REASON_SCOPE:
+        return "scope";
     }
     return "none";
 }

@@ -44,7 +44,8 @@ typedef enum {
     TOKEN_REASON_REVOKED,
     TOKEN_REASON_REUSE,         /* rotated away, and used after the grace */
     TOKEN_REASON_NETWORK,       /* used from outside its networks */
-    TOKEN_REASON_PASSWORD       /* Basic with a wrong name or password */
+    TOKEN_REASON_PASSWORD,      /* Basic with a wrong name or password */
+    TOKEN_REASON_SCOPE          /* a good token, for other things */
 } token_reason_t;
 
 /* The word for logs and TOKEN_REASON, e.g. "expired". */

@@ -41,7 +41,9 @@ static const struct {
     { TOKEN_STATS_REASON + TOKEN_REASON_NETWORK, "AuthTokenRefusedNetwork",
       "refused: network" },
     { TOKEN_STATS_REASON + TOKEN_REASON_PASSWORD,
-      "AuthTokenRefusedPassword", "refused: password" }
+      "AuthTokenRefusedPassword", "refused: password" },
+    { TOKEN_STATS_REASON + TOKEN_REASON_SCOPE, "AuthTokenRefusedScope",
+      "refused: scope" }
 };
 
 static void show_line(request_rec *r, int flags, const char *name,

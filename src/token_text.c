@@ -169,7 +169,7 @@ int token_text_has_word(const char *words, const char *word, apr_size_t len)
         apr_size_t n = strcspn(words, " ");
 
         if (n == len && memcmp(words, word, len) == 0) {
-            return 1;
+            return len > 0;
         }
         words += n;
         words += strspn(words, " ");

@@ -46,8 +46,9 @@ int token_text_is_printable(const char *text, apr_size_t len);
 /* 1 when word is a scope-token of RFC 6749 section 3.3, not empty. */
 int token_text_is_scope(const char *word);
 
-/* 1 when word, of len bytes, is one of the words, which are separated by
- * blanks. */
+/* 1 when word, of len bytes and without a blank, is one of the words, which
+ * are separated by blanks: the whole of it, upper and lower case told
+ * apart. */
 int token_text_has_word(const char *words, const char *word, apr_size_t len);
 
 /* 1 when id is the public name of a token: 16 lower-case hex digits. */

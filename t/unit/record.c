@@ -127,6 +127,7 @@ static void test_names(tap_t *tap)
         { TOKEN_REASON_REUSE, "reuse" },
         { TOKEN_REASON_NETWORK, "network" },
         { TOKEN_REASON_PASSWORD, "password" },
+        { TOKEN_REASON_SCOPE, "scope" },
         { (token_reason_t)99, "none" }
     };
     size_t i;

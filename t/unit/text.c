@@ -279,6 +279,41 @@ static void test_number(tap_t *tap)
     }
 }
 
+static void test_has_word(tap_t *tap)
+{
+    static const struct {
+        const char *list, *word;
+        int has;
+    } cases[] = {
+        { "read", "read", 1 },
+        { "read write", "read", 1 },
+        { "read write", "write", 1 },
+        { "a read write", "read", 1 },
+        { "", "read", 0 },
+        { "", "", 0 },
+        { "read", "", 0 },
+        { "a  b", "", 0 },
+        { "a  b", "b", 1 },
+        { "read", "rea", 0 },
+        { "read", "ead", 0 },
+        { "read", "reads", 0 },
+        { "reads bread", "read", 0 },
+        { "read:all", "read", 0 },
+        { "read", "READ", 0 },
+        { "Read", "read", 0 },
+        { "read write", "read write", 0 }
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tap_ok(tap, token_text_has_word(cases[i].list, cases[i].word,
+                                    strlen(cases[i].word))
+                    == cases[i].has,
+               "\"%s\" %s the word \"%s\"", cases[i].list,
+               cases[i].has ? "has" : "does not have", cases[i].word);
+    }
+}
+
 static void test_date(tap_t *tap)
 {
     static const struct {
@@ -319,6 +354,7 @@ int main(void)
     test_utf8(&tap);
     test_printable(&tap);
     test_scope(&tap);
+    test_has_word(&tap);
     test_id(&tap);
     test_seconds(&tap);
     test_number(&tap);
