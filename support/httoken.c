@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The command beside htpasswd: makes the table, and creates, lists, shows,
- * revokes and verifies tokens.  Decides what each command asks of the
+ * rotates, revokes and verifies tokens.  Decides what each command asks of the
  * database and with which code it ends.  What a token is and whether it is
  * good is decided by the files it shares with the module. */
 #include <stdio.h>
@@ -278,6 +278,111 @@ static int run_revoke(tool_t *tool)
     return HTTOKEN_GOOD;
 }
 
+/* --- rotate --- */
+
+/* The whole digest of a token that find_id() found. */
+static int find_digest(tool_t *tool, const token_record_t *record,
+                       const char **digest)
+{
+    apr_array_header_t *records;
+    const char *args[3];
+    int rc;
+
+    args[0] = record->username;
+    args[1] = record->id;
+    args[2] = apr_pstrcat(tool->pool, record->id, "g", NULL);
+    rc = select_records(tool, TOKEN_SQL_SHOW_OWN, args, &records);
+    if (rc == HTTOKEN_GOOD && records->nelts == 0) {
+        httoken_output_error("there is no token %s any more", record->id);
+        return HTTOKEN_REFUSED;
+    }
+    if (rc == HTTOKEN_GOOD) {
+        *digest = APR_ARRAY_IDX(records, 0, token_record_t).id;
+    }
+    return rc;
+}
+
+/* Both or none: what fails leaves a transaction that ends with the
+ * connection. */
+static int store_heir(tool_t *tool, const char *old, const char *heir_digest,
+                      const token_record_t *heir)
+{
+    token_sql_t *sql = &tool->db.sql;
+    const char *args[4];
+    int rows = 0;
+    int rc = token_sql_begin(sql);
+
+    args[0] = old;
+    if (rc == 0) {
+        rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, &rows,
+                              tool->pool);
+    }
+    if (rc == 0 && rows == 0) {
+        httoken_output_error("token %s cannot be rotated: it is not active",
+                             tool->options.argument);
+        return HTTOKEN_REFUSED;
+    }
+    args[0] = heir_digest;
+    args[1] = apr_psprintf(tool->pool, "%" APR_INT64_T_FMT,
+                           heir->created_at);
+    args[2] = apr_psprintf(tool->pool, "%" APR_INT64_T_FMT,
+                           heir->expires_at);
+    args[3] = old;
+    if (rc == 0) {
+        rc = token_sql_change(sql, TOKEN_SQL_HEIR, args, &rows, tool->pool);
+    }
+    if (rc == 0) {
+        rc = token_sql_commit(sql);
+    }
+    return rc ? httoken_database_fail(&tool->db, "cannot rotate the token",
+                                      rc)
+              : HTTOKEN_GOOD;
+}
+
+/* The heir is like the old one, and lives as long. */
+static int rotate_token(tool_t *tool, const token_record_t *old,
+                        const char *token)
+{
+    char heir_digest[TOKEN_DIGEST_LEN + 1];
+    token_record_t heir = *old;
+    const char *digest = NULL;
+    int rc = digest_token(tool, token, heir_digest);
+
+    if (rc == HTTOKEN_GOOD) {
+        rc = find_digest(tool, old, &digest);
+    }
+    if (rc == HTTOKEN_GOOD) {
+        heir.id = apr_pstrmemdup(tool->pool, heir_digest, TOKEN_ID_LEN);
+        heir.last_used_at = 0;
+        heir.created_at = get_now();
+        heir.expires_at = token_record_heir_end(old, heir.created_at,
+                                                TOKEN_SECONDS_MAX, 0);
+        rc = store_heir(tool, digest, heir_digest, &heir);
+    }
+    if (rc == HTTOKEN_GOOD) {
+        httoken_output_token(token, &heir, tool->options.json, tool->pool);
+    }
+    return rc;
+}
+
+static int run_rotate(tool_t *tool)
+{
+    char token[TOKEN_TEXT_MAX + 1];
+    const token_record_t *old;
+    int rc = find_id(tool, &old);
+
+    if (rc != HTTOKEN_GOOD) {
+        return rc;
+    }
+    if (token_crypt_token(token, tool->options.prefix) != APR_SUCCESS) {
+        httoken_output_error("OpenSSL has no random bytes");
+        return HTTOKEN_DATABASE;
+    }
+    rc = rotate_token(tool, old, token);
+    token_crypt_wipe(token, sizeof(token));
+    return rc;
+}
+
 /* --- verify --- */
 
 /* One line of stdin without its end; 0 when it is longer than a token. */
@@ -368,14 +473,15 @@ static void init_database(tool_t *tool)
 static int run(tool_t *tool)
 {
     static int (*const commands[HTTOKEN_COMMANDS])(tool_t *) = {
-        run_help, run_init, run_create, run_list, run_show, run_revoke,
-        run_verify
+        run_help, run_init, run_create, run_list, run_show, run_rotate,
+        run_revoke, run_verify
     };
     int rc = commands[tool->options.command](tool);
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
         httoken_output_error("standard output could not be written%s",
                              tool->options.command == HTTOKEN_CREATE
+                             || tool->options.command == HTTOKEN_ROTATE
                              ? "; a token that was made is in the list and "
                                "should be revoked" : "");
         rc = HTTOKEN_DATABASE;

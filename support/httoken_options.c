@@ -47,6 +47,7 @@ static const struct {
     { "create", 1, 1 },
     { "list", 0, 1 },
     { "show", 1, 1 },
+    { "rotate", 1, 1 },
     { "revoke", 0, 1 },
     { "verify", 0, 0 }
 };
@@ -62,6 +63,8 @@ const char httoken_options_usage[] =
     "                       it is good, such as 192.0.2.0/24,2001:db8::/32\n"
     "  list [USER]          tokens, newest first\n"
     "  show ID              one token\n"
+    "  rotate ID            make its heir and print it, this once; the old\n"
+    "                       one is good for AuthTokenRotationGrace\n"
     "  revoke ID            end one token\n"
     "  revoke --user USER   end all tokens of a user\n"
     "  verify               read a token from stdin and say what it is\n"

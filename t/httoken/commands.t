@@ -34,6 +34,7 @@ sub all_commands {
     networks($where, $sql);
     revoke($where, $token);
     strangers($where, $sql);
+    rotate($where);
     return;
 }
 
@@ -160,6 +161,33 @@ sub verify {
     is($run->{out}, "$id  alice  superseded\n", 'superseded is another word');
     is($run->{exit}, 1, 'and refused');
     $sql->('UPDATE auth_token SET superseded_at = NULL');
+    return;
+}
+
+# Last, with a user of its own.
+sub rotate {
+    my ($where) = @_;
+    my $old = httoken_json(@$where, 'create', 'carol', '-c', 'rot', '-s',
+        'read', '-e', '1000', '-n', '192.0.2.0/24')->{json};
+    my $run = httoken_json(@$where, 'rotate', $old->{id});
+    is($run->{exit}, 0, 'rotate is done');
+    my $heir = $run->{json};
+    isnt($heir->{token}, $old->{token}, 'the heir is another token');
+    is($heir->{id}, token_id($heir->{token}), 'its id is its digest\'s');
+    is_deeply([ @$heir{qw(client scope)} ], [ 'rot', 'read' ],
+        'it is like the old one');
+    my $shown = httoken_json(@$where, 'show', $heir->{id})->{json};
+    is($shown->{networks}, '192.0.2.0/24', 'bound as it was');
+    is(httoken_json(@$where, 'show', $old->{id})->{json}{state}, 'superseded',
+        'the old one is superseded');
+    is(httoken(@$where, 'verify', { stdin => $heir->{token} })->{exit}, 0,
+        'the heir is good');
+    $run = httoken(@$where, 'rotate', $old->{id});
+    is($run->{exit}, 1, 'a superseded token has no second heir');
+    is($run->{out}, '', 'nothing is printed');
+    like($run->{err}, qr/cannot be rotated: it is not active/, 'but why');
+    is(httoken(@$where, 'rotate', 'f' x 16)->{exit}, 1,
+        'an unknown one has none');
     return;
 }
 
