@@ -65,6 +65,9 @@ my %place = (
     'limit-except' => "<Limit GET OPTIONS>\nRequire token-scope read\n"
         . "</Limit>\n<LimitExcept GET OPTIONS>\n"
         . "Require token-scope write\n</LimitExcept>",
+    'limit-only' => "<Limit POST>\nRequire token-scope write\n</Limit>",
+    'except-only' => "<LimitExcept GET>\nRequire token-scope write\n"
+        . '</LimitExcept>',
     'satisfy-any' => "Require token-scope write\nSatisfy Any\n"
         . "Order deny,allow\nDeny from all\nAllow from env=door",
     'satisfy-all' => "Require token-scope write\nSatisfy All\n"
@@ -82,6 +85,11 @@ my %place = (
         . 'ErrorDocument 403 /page-same/env',
     'page-of-401' => "Require user bob\nErrorDocument 401 /either/env",
     index => 'Require token-scope read',
+    anon => "AuthType Basic\nAuthBasicProvider anon\nAnonymous \"*\"\n"
+        . "Anonymous_MustGiveEmail Off\nRequire token-scope read",
+    'anon-client' => "AuthType Basic\nAuthBasicProvider anon\n"
+        . "Anonymous \"*\"\nAnonymous_MustGiveEmail Off\n"
+        . 'Require token-client backup',
 );
 
 # The manual's pattern, as it stands there.
@@ -120,7 +128,7 @@ CONF
 
 my $tenant = "AuthType Token\nAuthName \"tenant\"\n";
 my $site = AuthnToken::Test->new(conf => $conf,
-    modules => [qw(access_compat autoindex include)],
+    modules => [qw(access_compat authn_anon autoindex)],
     htaccess => {
         'tenant' => $tenant . "Require token-scope write\n",
         'tenant/any' => "Require token-scope write\nRequire user alice\n",
@@ -136,6 +144,8 @@ my $site = AuthnToken::Test->new(conf => $conf,
         'read' => "RewriteEngine On\n"
             . "RewriteRule ^to-write\$ /either/env [PT,L]\n"
             . "RewriteRule ^to-env\$ /read/env [PT,L]\n",
+        'with-basic' => "RewriteEngine On\n"
+            . "RewriteRule ^to-(anon.*) /\$1/env [PT,L]\n",
     },
     files => {
         (map { ("htdocs/tenant/$_" . 'index.html' => "tenant\n") }
@@ -238,7 +248,7 @@ is_out('a client wanted, no token', $site->get('/client/env'), 'client');
     like $response->content, qr/<title>403 Forbidden/, 'it has a page';
     my @lines = $site->log_lines(qr/lacks the scope/);
     is scalar @lines, 1, 'one line of the log is about it';
-    like $lines[0], qr/\[authn_token:info\] .*\ token\ \Q$reader_id\E\ of\ user
+    like $lines[0], qr/\[authn_token:info\] .* \ token\ \Q$reader_id\E\ of\ user
         \ alice\ refused:\ it\ lacks\ the\ scope\ admin\ write/x,
         'with id, user and scope';
     like(($site->access_lines(qr{/env\?one }))[-1],
@@ -354,7 +364,7 @@ is_deeply [ map { ($_->code, challenges($_)) } get('satisfy-all', $reader) ],
 
 # --- methods ---
 
-# The last two are unknown to httpd, or nearly so.
+# httpd does not know the last two.
 my @reads = qw(GET HEAD OPTIONS);
 my @writes = qw(POST PUT DELETE PATCH PROPFIND MKCOL PURGE FROBNICATE);
 for my $place ('api', 'limit-except') {
@@ -382,6 +392,15 @@ for my $case ([ POST => 1 ], [ GET => 0 ], [ FROBNICATE => 0 ]) {
     my $response = $site->request($method, '/limit/env', { auth($reader) });
     $writes ? is_lacking("limit, $method", $response, 'limit', 'write')
         : is_in("limit, $method", $response);
+}
+
+for my $case ([ 'limit-only', 'PUT', 'POST' ],
+    [ 'except-only', 'GET', 'PUT' ]) {
+    my ($place, $open, $closed) = @$case;
+    is $site->request($open, "/$place/env")->code, 200,
+        "$place: a method without a rule is open, as the manual says";
+    is $site->request($closed, "/$place/env")->code, 401,
+        "$place: one with a rule is not";
 }
 
 # --- .htaccess ---
@@ -433,6 +452,12 @@ like $site->get('/provider-json/env', basic('x', $reader))->content,
         $site->get('/read/to-write', auth($writer)));
     is_lacking('a rewritten path, not allowed there',
         $site->get('/read/to-write', auth($reader)), 'either', 'admin write');
+    for my $place ('anon', 'anon-client') {
+        is_deeply [ map { ($_->code, challenges($_)) }
+            $site->get("/with-basic/to-$place", basic('alice', $writer)) ],
+            [ 401, ["Basic realm=\"$place\""] ],
+            "a token's owner who is another user behind a redirect ($place)";
+    }
 }
 for my $case ([ 'page', 'open to all' ], [ 'page-inside', 'for him' ]) {
     my ($place, $what) = @$case;
