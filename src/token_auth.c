@@ -68,16 +68,18 @@ static void log_verdict(request_rec *r, const token_memo_t *memo)
  * of the request that asks. */
 static void look_up(request_rec *r, token_memo_t *memo)
 {
+    char digest[TOKEN_DIGEST_LEN + 1];
+
     if (!token_shared_crypt()
-        || token_crypt_digest(memo->digest, token_shared_crypt(), memo->text,
+        || token_crypt_digest(digest, token_shared_crypt(), memo->text,
                               strlen(memo->text)) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "OpenSSL cannot compute SHA-256");
         memo->finding.verdict = TOKEN_UNAVAILABLE;
         return;
     }
-    apr_cpystrn(memo->id, memo->digest, sizeof(memo->id));
-    token_lookup_find(r, token_memo_initial(r)->pool, memo->digest,
+    apr_cpystrn(memo->id, digest, sizeof(memo->id));
+    token_lookup_find(r, token_memo_initial(r)->pool, digest,
                       &memo->finding);
 }
 

@@ -83,6 +83,15 @@ static const char *read_seconds(cmd_parms *cmd, apr_int64_t *seconds,
     return NULL;
 }
 
+/* The same, for what only the administrator may choose. */
+static const char *read_admin_seconds(cmd_parms *cmd, apr_int64_t *seconds,
+                                      const char *arg, int low, int high)
+{
+    const char *wrong = read_seconds(cmd, seconds, arg, low, high);
+
+    return wrong ? wrong : refuse_htaccess(cmd);
+}
+
 static const char *set_query_timeout(cmd_parms *cmd, void *dconf,
                                      const char *arg)
 {
@@ -239,19 +248,15 @@ static const char *add_scope(cmd_parms *cmd, void *dconf, const char *arg)
 static const char *set_cache_ttl(cmd_parms *cmd, void *dconf,
                                  const char *arg)
 {
-    const char *wrong = read_seconds(
-        cmd, &((token_dir_conf_t *)dconf)->cache_ttl, arg, 0, 86400);
-
-    return wrong ? wrong : refuse_htaccess(cmd);
+    return read_admin_seconds(cmd, &((token_dir_conf_t *)dconf)->cache_ttl,
+                              arg, 0, 86400);
 }
 
 static const char *set_stale_window(cmd_parms *cmd, void *dconf,
                                     const char *arg)
 {
-    const char *wrong = read_seconds(
-        cmd, &((token_dir_conf_t *)dconf)->stale_window, arg, 0, 86400);
-
-    return wrong ? wrong : refuse_htaccess(cmd);
+    return read_admin_seconds(cmd, &((token_dir_conf_t *)dconf)->stale_window,
+                              arg, 0, 86400);
 }
 
 static const char *set_login_limit(cmd_parms *cmd, void *dconf,
@@ -279,20 +284,15 @@ static const char *set_login_limit(cmd_parms *cmd, void *dconf,
 static const char *set_idle_timeout(cmd_parms *cmd, void *dconf,
                                     const char *arg)
 {
-    const char *wrong = read_seconds(
-        cmd, &((token_dir_conf_t *)dconf)->idle_timeout, arg, 0,
-        (int)TOKEN_SECONDS_MAX);
-
-    return wrong ? wrong : refuse_htaccess(cmd);
+    return read_admin_seconds(cmd, &((token_dir_conf_t *)dconf)->idle_timeout,
+                              arg, 0, (int)TOKEN_SECONDS_MAX);
 }
 
 static const char *set_rotation_grace(cmd_parms *cmd, void *dconf,
                                       const char *arg)
 {
-    const char *wrong = read_seconds(
-        cmd, &((token_dir_conf_t *)dconf)->rotation_grace, arg, 0, 86400);
-
-    return wrong ? wrong : refuse_htaccess(cmd);
+    return read_admin_seconds(cmd, &((token_dir_conf_t *)dconf)->rotation_grace,
+                              arg, 0, 86400);
 }
 
 static const char *set_max_per_user(cmd_parms *cmd, void *dconf,

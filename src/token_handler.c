@@ -108,6 +108,23 @@ int token_handler_media_type(request_rec *r)
                                              type));
 }
 
+int token_handler_negotiate(request_rec *r, int *status)
+{
+    if (!token_http_accepts_json(r)) {
+        token_http_release_body(r);
+        *status = token_handler_detail(r, HTTP_NOT_ACCEPTABLE, "Could not "
+                                       "satisfy the request Accept header.");
+        return DONE;
+    }
+    if (r->method_number == M_OPTIONS) {
+        /* A page of another origin asks before it sends anything. */
+        token_http_release_body(r);
+        *status = token_http_answer_empty(r, HTTP_OK);
+        return DONE;
+    }
+    return OK;
+}
+
 int token_handler_body(request_rec *r, char **body, apr_size_t *len,
                        int *status)
 {

@@ -30,6 +30,11 @@ int token_handler_down(request_rec *r);
 int token_handler_method(request_rec *r);       /* 405 */
 int token_handler_media_type(request_rec *r);   /* 415 */
 
+/* OK when the request is for the handler; else the answer, to one that wants
+ * no JSON or asks for OPTIONS, is given and *status is what the handler
+ * should return. */
+int token_handler_negotiate(request_rec *r, int *status);
+
 /* Reads the body: OK, or the answer is given and *status is what the
  * handler should return.  The body may hold secrets: wipe it. */
 int token_handler_body(request_rec *r, char **body, apr_size_t *len,

@@ -39,10 +39,8 @@ APLOG_USE_MODULE(authn_token);
 
 #define SETUP_INTERVAL apr_time_from_sec(1)
 
-#define PURGE_INTERVAL apr_time_from_sec(60)
-
-/* Databases that are purged; a host has a few. */
-#define PURGED_MAX 64
+/* Seconds. */
+#define PURGE_INTERVAL 60
 
 #define LEAVE_PAUSE apr_time_from_msec(10)
 
@@ -163,20 +161,20 @@ static int is_staying(void)
 /* Looks once a minute, and each second while there is more to remove. */
 static apr_status_t do_purge(int state, void *server, apr_pool_t *pool)
 {
-    static apr_time_t next[PURGED_MAX];
-    const token_store_conf_t *conf = token_conf_store(server);
-    apr_time_t now = apr_time_now();
+    token_shared_database_t *shared =
+        token_shared_database(token_conf_store(server)->database);
+    apr_int64_t now = apr_time_sec(apr_time_now());
+    apr_int64_t wait = atomic_load(&shared->next_purge) - now;
     token_store_t store;
 
-    if (conf->database >= PURGED_MAX
-        || (now < next[conf->database]
-            && next[conf->database] - now <= PURGE_INTERVAL)
+    /* A clock that was set back is no reason to wait longer. */
+    if ((wait > 0 && wait <= PURGE_INTERVAL)
         || !begin_store_job(state, &store, server, pool)) {
         return APR_SUCCESS;
     }
-    next[conf->database] = now + PURGE_INTERVAL;
+    atomic_store(&shared->next_purge, now + PURGE_INTERVAL);
     if (token_upkeep_purge(&store, token_conf_purge(server), is_staying)) {
-        next[conf->database] = 0;
+        atomic_store(&shared->next_purge, 0);
     }
     end_job();
     return APR_SUCCESS;

@@ -248,20 +248,6 @@ typedef struct {
     token_ledger_status_t status;
 } rotate_t;
 
-static int insert_heir(const token_sql_t *sql, const rotate_t *rotate)
-{
-    const char *args[4];
-    int rows;
-
-    args[0] = rotate->heir_digest;
-    args[1] = apr_psprintf(rotate->pool, "%" APR_INT64_T_FMT,
-                           rotate->heir->created_at);
-    args[2] = apr_psprintf(rotate->pool, "%" APR_INT64_T_FMT,
-                           rotate->heir->expires_at);
-    args[3] = rotate->digest;
-    return token_sql_change(sql, TOKEN_SQL_HEIR, args, &rows, rotate->pool);
-}
-
 /* 1 in *found when the heir is there: a first attempt came to its end, but
  * its connection broke before that was known. */
 static int find_heir(const token_sql_t *sql, const rotate_t *rotate,
@@ -275,39 +261,18 @@ static int find_heir(const token_sql_t *sql, const rotate_t *rotate,
                             rotate->pool);
 }
 
-static int supersede(const token_sql_t *sql, rotate_t *rotate, int attempt)
-{
-    const char *args[1];
-    int rows = 0;
-    int found = 0;
-    int rc;
-
-    args[0] = rotate->digest;
-    /* Of two at once the second waits here for the first, and finds the
-     * token superseded then. */
-    rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, &rows,
-                          rotate->pool);
-    if (rc == 0 && rows == 1) {
-        rc = insert_heir(sql, rotate);
-    }
-    else if (rc == 0 && attempt > 1) {
-        rc = find_heir(sql, rotate, &found);
-    }
-    rotate->status = rows == 1 || found ? TOKEN_LEDGER_DONE
-                                        : TOKEN_LEDGER_NONE;
-    return rc;
-}
-
 static int rotate_token(token_sql_t *sql, void *baton, int attempt)
 {
     rotate_t *rotate = baton;
-    int rc = token_sql_begin(sql);
+    int done = 0;
+    int rc = token_sql_rotate(sql, rotate->digest, rotate->heir_digest,
+                              rotate->heir, &done, rotate->pool);
 
-    if (rc == 0) {
-        rc = supersede(sql, rotate, attempt);
+    if (rc == 0 && !done && attempt > 1) {
+        rc = find_heir(sql, rotate, &done);
     }
-    return rc == 0 && rotate->status == TOKEN_LEDGER_DONE
-        ? token_sql_commit(sql) : rc;
+    rotate->status = done ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
+    return rc;
 }
 
 token_ledger_status_t token_ledger_rotate(

@@ -276,15 +276,8 @@ int token_login_handler(request_rec *r)
         return status;
     }
     apr_table_setn(r->err_headers_out, "Allow", "POST, OPTIONS");
-    if (!token_http_accepts_json(r)) {
-        token_http_release_body(r);
-        return token_handler_detail(r, HTTP_NOT_ACCEPTABLE, "Could not "
-                                    "satisfy the request Accept header.");
-    }
-    if (r->method_number == M_OPTIONS) {
-        /* A page of another origin asks before it logs in. */
-        token_http_release_body(r);
-        return token_http_answer_empty(r, HTTP_OK);
+    if (token_handler_negotiate(r, &status) != OK) {
+        return status;
     }
     if (r->method_number != M_POST) {
         return token_handler_method(r);

@@ -472,14 +472,8 @@ int token_manage_handler(request_rec *r)
     if (status != OK) {
         return status;
     }
-    if (!token_http_accepts_json(r)) {
-        token_http_release_body(r);
-        return token_handler_detail(r, HTTP_NOT_ACCEPTABLE, "Could not "
-                                    "satisfy the request Accept header.");
-    }
-    if (r->method_number == M_OPTIONS) {
-        token_http_release_body(r);
-        return token_http_answer_empty(r, HTTP_OK);
+    if (token_handler_negotiate(r, &status) != OK) {
+        return status;
     }
     memset(&call, 0, sizeof(call));
     call.r = r;

@@ -18,7 +18,6 @@ typedef struct token_memo_t {
     const char *text;           /* the token; NULL: nothing was judged */
     const server_rec *server;   /* whose database was asked */
     token_finding_t finding;
-    char digest[TOKEN_DIGEST_LEN + 1]; /* of one that is not malformed */
     char id[TOKEN_ID_LEN + 1];  /* "" for a malformed token */
     token_reason_t refused;     /* why the client got 401 */
     const request_rec *exported; /* whose environment has the token */

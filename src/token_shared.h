@@ -20,6 +20,7 @@
 /* What all children know of a database. */
 typedef struct token_shared_database_t {
     _Atomic(apr_int64_t) last_poll; /* second of the last answer; 0: none */
+    _Atomic(apr_int64_t) next_purge; /* second of it */
 } token_shared_database_t;
 
 /* SQLite databases whose table is still to be made; token_setup's. */

@@ -469,6 +469,47 @@ void token_sql_rollback(token_sql_t *sql)
     }
 }
 
+static int insert_heir(const token_sql_t *sql, const char *digest,
+                       const char *heir_digest, const token_record_t *heir,
+                       apr_pool_t *pool)
+{
+    const char *args[4];
+    int rows;
+
+    args[0] = heir_digest;
+    args[1] = apr_psprintf(pool, "%" APR_INT64_T_FMT, heir->created_at);
+    args[2] = apr_psprintf(pool, "%" APR_INT64_T_FMT, heir->expires_at);
+    args[3] = digest;
+    return token_sql_change(sql, TOKEN_SQL_HEIR, args, &rows, pool);
+}
+
+int token_sql_rotate(token_sql_t *sql,
+                     const char digest[TOKEN_DIGEST_LEN + 1],
+                     const char heir_digest[TOKEN_DIGEST_LEN + 1],
+                     const token_record_t *heir, int *rows,
+                     apr_pool_t *pool)
+{
+    const char *args[1];
+    int rc = token_sql_begin(sql);
+
+    *rows = 0;
+    if (rc) {
+        return rc;
+    }
+    args[0] = digest;
+    /* Of two at once the second waits here for the first, and finds the
+     * token superseded then. */
+    rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, rows, pool);
+    if (rc == 0 && *rows == 0) {
+        token_sql_rollback(sql);
+        return 0;
+    }
+    if (rc == 0) {
+        rc = insert_heir(sql, digest, heir_digest, heir, pool);
+    }
+    return rc ? rc : token_sql_commit(sql);
+}
+
 static int run_schema(const token_sql_t *sql)
 {
     const char *const *ddl;

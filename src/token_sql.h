@@ -109,6 +109,15 @@ int token_sql_begin(token_sql_t *sql);
 int token_sql_commit(token_sql_t *sql);
 void token_sql_rollback(token_sql_t *sql);
 
+/* Supersedes the token of a digest by an heir, of which digest, created_at
+ * and expires_at are given, in a transaction: *rows is 1, or 0 and nothing
+ * is changed when it has an heir already or cannot be used. */
+int token_sql_rotate(token_sql_t *sql,
+                     const char digest[TOKEN_DIGEST_LEN + 1],
+                     const char heir_digest[TOKEN_DIGEST_LEN + 1],
+                     const token_record_t *heir, int *rows,
+                     apr_pool_t *pool);
+
 /* Makes the native table where it is missing.  An error of SQLite may leave
  * a transaction open: close the connection. */
 int token_sql_create(const token_sql_t *sql);

@@ -302,41 +302,23 @@ static int find_digest(tool_t *tool, const token_record_t *record,
     return rc;
 }
 
-/* Both or none: what fails leaves a transaction that ends with the
- * connection. */
 static int store_heir(tool_t *tool, const char *old, const char *heir_digest,
                       const token_record_t *heir)
 {
-    token_sql_t *sql = &tool->db.sql;
-    const char *args[4];
     int rows = 0;
-    int rc = token_sql_begin(sql);
-
-    args[0] = old;
-    if (rc == 0) {
-        rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, &rows,
+    int rc = token_sql_rotate(&tool->db.sql, old, heir_digest, heir, &rows,
                               tool->pool);
+
+    if (rc) {
+        return httoken_database_fail(&tool->db, "cannot rotate the token",
+                                     rc);
     }
-    if (rc == 0 && rows == 0) {
+    if (rows == 0) {
         httoken_output_error("token %s cannot be rotated: it is not active",
                              tool->options.argument);
         return HTTOKEN_REFUSED;
     }
-    args[0] = heir_digest;
-    args[1] = apr_psprintf(tool->pool, "%" APR_INT64_T_FMT,
-                           heir->created_at);
-    args[2] = apr_psprintf(tool->pool, "%" APR_INT64_T_FMT,
-                           heir->expires_at);
-    args[3] = old;
-    if (rc == 0) {
-        rc = token_sql_change(sql, TOKEN_SQL_HEIR, args, &rows, tool->pool);
-    }
-    if (rc == 0) {
-        rc = token_sql_commit(sql);
-    }
-    return rc ? httoken_database_fail(&tool->db, "cannot rotate the token",
-                                      rc)
-              : HTTOKEN_GOOD;
+    return HTTOKEN_GOOD;
 }
 
 /* The heir is like the old one, and lives as long. */
