@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS auth_token (
     -- What it may be used for: words separated by one blank, or ''.
     scope text NOT NULL DEFAULT '',
 
-    -- Reserved: where it may be used from.  Anything but '' refuses it.
+    -- Where it may be used from: IPv4 and IPv6 addresses or ranges, such as
+    -- 192.0.2.0/24, with one blank between; '' is everywhere.  What is none
+    -- of these refuses the token.
     networks text NOT NULL DEFAULT '',
 
     -- The id of the first token in the chain of rotations that this one
