@@ -1,9 +1,8 @@
 /* Copyright (C) 2026 the mod_authn_token authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The statements of the native table for each apr_dbd driver, and the one
- * way they are run.  Shared by the module and by httoken, which differ in
- * where their connections come from. */
+/* The one way statements are run.  Shared by the module and by httoken, which
+ * differ in where their connections come from. */
 #ifndef TOKEN_SQL_H
 #define TOKEN_SQL_H
 
@@ -12,59 +11,15 @@
 #include "apr_pools.h"
 
 #include "token_crypt.h"
+#include "token_dialect.h"
 #include "token_record.h"
-
-/* Of the records that POLL and the statements from SHOW_OWN on answer, id is
- * the whole digest. */
-typedef enum {
-    TOKEN_SQL_EXISTS = 0,   /* ()                a row: the table is there */
-    TOKEN_SQL_VALIDATE,     /* (digest)          one record or none */
-    TOKEN_SQL_ISSUE,        /* see token_sql_issue */
-    TOKEN_SQL_LIST,         /* ()                records, newest first */
-    TOKEN_SQL_LIST_USER,    /* (username)        likewise, of one user */
-    TOKEN_SQL_SHOW,         /* (id, id + "g")    one record or none */
-    TOKEN_SQL_REVOKE,       /* (id, id + "g"), by the database's clock */
-    TOKEN_SQL_REVOKE_USER,  /* (username), likewise */
-    TOKEN_SQL_POLL,         /* (seconds, seconds) what was revoked or
-                             * superseded since so many seconds */
-    TOKEN_SQL_LIST_OWN,     /* (username, limit, offset) what can be used */
-    TOKEN_SQL_SHOW_OWN,     /* (username, id, id + "g") */
-    TOKEN_SQL_REVOKE_OWN,   /* (username, id, id + "g") */
-    TOKEN_SQL_REVOKE_ALL,   /* (username) */
-    TOKEN_SQL_LOCK_USER,    /* (username) his logins wait for each other */
-    TOKEN_SQL_COUNT,        /* (username)        one record for each token
-                             * that can be used */
-    TOKEN_SQL_EVICT,        /* (username, digest, limit - 1) revokes all but
-                             * so many, and that one, lately used */
-    TOKEN_SQL_SUPERSEDE,    /* (digest)          unless it has an heir */
-    TOKEN_SQL_HEIR,         /* (digest, created, expires, old digest) */
-    TOKEN_SQL_REVOKE_FAMILY, /* (family, digest, seconds) unless that token
-                             * was superseded less than so long ago */
-    TOKEN_SQL_TOUCH,        /* ({"digest": second, ...}) last uses */
-    TOKEN_SQL_PURGE_EXPIRED, /* (seconds, rows)  dead for so long */
-    TOKEN_SQL_PURGE_REVOKED, /* likewise */
-    TOKEN_SQL_STATEMENTS
-} token_sql_name_t;
-
-/* What differs between databases. */
-typedef struct token_sql_dialect_t {
-    const char *driver;             /* apr_dbd's name of it */
-    int forgets;                    /* a prepared statement may be gone, or
-                                     * another's: behind pgbouncer, after a
-                                     * restart */
-    const char *const *schema;      /* DDL, ended by NULL; may be repeated */
-    const char *statement[TOKEN_SQL_STATEMENTS];
-} token_sql_dialect_t;
-
-/* NULL: no statements for that driver. */
-const token_sql_dialect_t *token_sql_dialect(const char *driver);
 
 /* A connection somebody owns, for as long as he owns it.  prepared maps
  * statement texts to apr_dbd_prepared_t of this connection, and lives with
  * the statements in pool.  is_plain: what was prepared is not used, and
  * where the server may forget, the statement is sent whole. */
 typedef struct token_sql_t {
-    const token_sql_dialect_t *dialect;
+    const token_dialect_t *dialect;
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
     apr_hash_t *prepared;

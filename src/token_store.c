@@ -95,7 +95,7 @@ static int is_sqlite(const token_sql_t *sql)
 
 static int bind_sql(token_sql_t *sql, ap_dbd_t *dbd)
 {
-    sql->dialect = token_sql_dialect(apr_dbd_name(dbd->driver));
+    sql->dialect = token_dialect_find(apr_dbd_name(dbd->driver));
     sql->driver = dbd->driver;
     sql->handle = dbd->handle;
     sql->prepared = dbd->prepared;

@@ -448,7 +448,7 @@ static void init_database(tool_t *tool)
     tool->db.params = options->params;
     tool->db.shown = options->shown;
     if (options->driver) {
-        tool->db.sql.dialect = token_sql_dialect(options->driver);
+        tool->db.sql.dialect = token_dialect_find(options->driver);
     }
 }
 

@@ -258,7 +258,7 @@ static int check_database(httoken_options_t *options,
                              "-f FILE");
         return 0;
     }
-    if (!token_sql_dialect(options->driver)) {
+    if (!token_dialect_find(options->driver)) {
         httoken_output_error("-d %s: tokens can be kept with pgsql and "
                              "sqlite3 only", options->driver);
         return 0;
