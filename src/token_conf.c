@@ -53,7 +53,20 @@ void *token_conf_create_server(apr_pool_t *pool, server_rec *s)
     conf->purge = UNSET;
     conf->store.database = 0;
     conf->store.query_timeout = UNSET;
+    memset(conf->store.replaced, 0, sizeof(conf->store.replaced));
     return conf;
+}
+
+static void merge_replaced(token_store_conf_t *store,
+                           const token_store_conf_t *b,
+                           const token_store_conf_t *a)
+{
+    int i;
+
+    for (i = 0; i < TOKEN_SQL_STATEMENTS; i++) {
+        store->replaced[i] = a->replaced[i] ? a->replaced[i]
+                                            : b->replaced[i];
+    }
 }
 
 void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add)
@@ -72,6 +85,7 @@ void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add)
     conf->store.database = a->store.database;
     conf->store.query_timeout = a->store.query_timeout != UNSET
         ? a->store.query_timeout : b->store.query_timeout;
+    merge_replaced(&conf->store, &b->store, &a->store);
     return conf;
 }
 

@@ -6,7 +6,8 @@
  * statement is run is token_sql's matter. */
 #include <string.h>
 
-#include "apr.h"
+#include "apr_cstr.h"
+#include "apr_strings.h"
 
 #include "token_dialect.h"
 
@@ -180,7 +181,8 @@ static const token_dialect_t dialects[] = {
             "WHERE t.digest = u.key::bpchar AND (t.last_used_at IS NULL "
             "OR t.last_used_at < to_timestamp(u.value::float8))",
         PG_PURGE("expires_at"),
-        PG_PURGE("revoked_at")
+        PG_PURGE("revoked_at"),
+        NULL
     } },
     { "sqlite3", 0, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
@@ -227,7 +229,8 @@ static const token_dialect_t dialects[] = {
             "FROM json_each(%s) u WHERE digest = u.key "
             "AND (last_used_at IS NULL OR last_used_at < u.value)",
         LITE_PURGE("expires_at"),
-        LITE_PURGE("revoked_at")
+        LITE_PURGE("revoked_at"),
+        NULL
     } }
 };
 
@@ -241,4 +244,93 @@ const token_dialect_t *token_dialect_find(const char *driver)
         }
     }
     return NULL;
+}
+
+/* --- what may be replaced --- */
+
+static const struct {
+    const char *word;
+    token_sql_name_t name;
+    int parameters;
+    int optional;               /* may be left out */
+} replaceable[] = {
+    { "validate", TOKEN_SQL_VALIDATE, 1, 0 },
+    { "user", TOKEN_SQL_USER, 1, 1 },
+    { "issue", TOKEN_SQL_ISSUE, 9, 0 },
+    { "lock", TOKEN_SQL_LOCK_USER, 1, 1 },
+    { "count", TOKEN_SQL_COUNT, 1, 1 },
+    { "evict", TOKEN_SQL_EVICT, 3, 1 },
+    { "list", TOKEN_SQL_LIST_OWN, 3, 0 },
+    { "show", TOKEN_SQL_SHOW_OWN, 3, 0 },
+    { "rotate", TOKEN_SQL_SUPERSEDE, 1, 0 },
+    { "heir", TOKEN_SQL_HEIR, 4, 0 },
+    { "revoke", TOKEN_SQL_REVOKE_OWN, 3, 0 },
+    { "revoke-all", TOKEN_SQL_REVOKE_ALL, 1, 0 },
+    { "revoke-family", TOKEN_SQL_REVOKE_FAMILY, 3, 0 },
+    { "touch", TOKEN_SQL_TOUCH, 1, 1 },
+    { "poll", TOKEN_SQL_POLL, 2, 1 },
+    { "purge", TOKEN_SQL_PURGE_EXPIRED, 2, 1 },
+    { "purge-revoked", TOKEN_SQL_PURGE_REVOKED, 2, 1 }
+};
+
+#define REPLACEABLE (sizeof(replaceable) / sizeof(replaceable[0]))
+
+int token_dialect_name(token_sql_name_t *name, const char *word)
+{
+    apr_size_t i;
+
+    for (i = 0; i < REPLACEABLE; i++) {
+        if (apr_cstr_casecmp(replaceable[i].word, word) == 0) {
+            *name = replaceable[i].name;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const char *token_dialect_names(apr_pool_t *pool)
+{
+    const char *names = replaceable[0].word;
+    apr_size_t i;
+
+    for (i = 1; i < REPLACEABLE; i++) {
+        names = apr_pstrcat(pool, names, ", ", replaceable[i].word, NULL);
+    }
+    return names;
+}
+
+/* -1: there is something else that apr_dbd would take for a parameter. */
+static int count_parameters(const char *text)
+{
+    int count = 0;
+
+    while ((text = strchr(text, '%'))) {
+        if (text[1] != '%' && text[1] != 's') {
+            return -1;
+        }
+        count += text[1] == 's';
+        text += 2;
+    }
+    return count;
+}
+
+const char *token_dialect_check(token_sql_name_t name, const char *text,
+                                apr_pool_t *pool)
+{
+    int parameters = 0, optional = 0;
+    apr_size_t i;
+
+    for (i = 0; i < REPLACEABLE; i++) {
+        if (replaceable[i].name == name) {
+            parameters = replaceable[i].parameters;
+            optional = replaceable[i].optional;
+        }
+    }
+    if (!*text) {
+        return optional ? NULL : "this statement cannot be left out";
+    }
+    return count_parameters(text) == parameters ? NULL
+        : apr_psprintf(pool, "needs exactly %d parameter%s %%s, each used "
+                       "once, and %%%% for any other percent sign",
+                       parameters, parameters == 1 ? "" : "s");
 }

@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* What is asked of the native table, and in which words, for each apr_dbd
- * driver. */
+ * driver; and which of these words an administrator may replace. */
 #ifndef TOKEN_DIALECT_H
 #define TOKEN_DIALECT_H
+
+#include "apr_pools.h"
 
 /* Of the records that POLL and the statements from SHOW_OWN on answer, id is
  * the whole digest. */
@@ -35,6 +37,7 @@ typedef enum {
     TOKEN_SQL_TOUCH,        /* ({"digest": second, ...}) last uses */
     TOKEN_SQL_PURGE_EXPIRED, /* (seconds, rows)  dead for so long */
     TOKEN_SQL_PURGE_REVOKED, /* likewise */
+    TOKEN_SQL_USER,         /* (username)        a row: he may use tokens */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
 
@@ -45,10 +48,23 @@ typedef struct token_dialect_t {
                                      * another's: behind pgbouncer, after a
                                      * restart */
     const char *const *schema;      /* DDL, ended by NULL; may be repeated */
-    const char *statement[TOKEN_SQL_STATEMENTS];
+    const char *statement[TOKEN_SQL_STATEMENTS];    /* NULL: there is nothing
+                                                     * to be done */
 } token_dialect_t;
 
 /* NULL: no statements for that driver. */
 const token_dialect_t *token_dialect_find(const char *driver);
+
+/* The statement that AuthTokenQuery calls so; 0: none. */
+int token_dialect_name(token_sql_name_t *name, const char *word);
+
+/* What AuthTokenQuery calls them all: "validate, user, ...". */
+const char *token_dialect_names(apr_pool_t *pool);
+
+/* What is wrong with a text in a statement's place, or NULL.  Each of its
+ * parameters is %s, and all are used: apr_dbd counts them in the text, and
+ * would read past those it is given. */
+const char *token_dialect_check(token_sql_name_t name, const char *text,
+                                apr_pool_t *pool);
 
 #endif

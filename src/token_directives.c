@@ -11,6 +11,7 @@
 #include "apr_strings.h"
 
 #include "token_conf.h"
+#include "token_dialect.h"
 #include "token_directives.h"
 #include "token_provider.h"
 #include "token_table.h"
@@ -130,6 +131,40 @@ static const char *set_purge(cmd_parms *cmd, void *dconf, const char *arg)
     (void)dconf;
     return read_seconds(cmd, &get_server(cmd)->purge, arg, 0,
                         (int)TOKEN_SECONDS_MAX);
+}
+
+static const char *replace(cmd_parms *cmd, token_sql_name_t name,
+                           const char *arg)
+{
+    /* httpd gives no empty arguments. */
+    const char *text = apr_cstr_casecmp(arg, "none") == 0 ? "" : arg;
+    const char *wrong = token_dialect_check(name, text, cmd->pool);
+
+    get_server(cmd)->store.replaced[name] = text;
+    return wrong ? apr_pstrcat(cmd->pool, cmd->cmd->name, " \"", arg,
+                               "\": ", wrong, NULL)
+                 : NULL;
+}
+
+static const char *set_query(cmd_parms *cmd, void *dconf, const char *word,
+                             const char *text)
+{
+    token_sql_name_t name;
+
+    (void)dconf;
+    if (!token_dialect_name(&name, word)) {
+        return apr_psprintf(cmd->pool, "AuthTokenQuery \"%s\": is no "
+                            "statement; they are %s", word,
+                            token_dialect_names(cmd->pool));
+    }
+    return replace(cmd, name, text);
+}
+
+static const char *set_user_query(cmd_parms *cmd, void *dconf,
+                                  const char *text)
+{
+    (void)dconf;
+    return replace(cmd, TOKEN_SQL_USER, text);
 }
 
 static const char *add_scheme(cmd_parms *cmd, void *dconf, const char *arg)
@@ -329,6 +364,10 @@ const command_rec token_directives_commands[] = {
     AP_INIT_TAKE1("AuthTokenQueryTimeout", set_query_timeout, NULL,
                   RSRC_CONF,
                   "how long a statement may take (default 2s)"),
+    AP_INIT_TAKE2("AuthTokenQuery", set_query, NULL, RSRC_CONF,
+                  "name of a statement, and what is run in its place"),
+    AP_INIT_TAKE1("AuthTokenUserQuery", set_user_query, NULL, RSRC_CONF,
+                  "a row of it means that the user %s may use tokens"),
     AP_INIT_TAKE1("AuthTokenPollInterval", set_poll_interval, NULL,
                   RSRC_CONF,
                   "how often revocations are looked for, 0 for never "

@@ -85,20 +85,99 @@ token_ledger_status_t token_ledger_change(
     return status;
 }
 
-static void keep_record(void *baton, const token_record_t *record)
+static void count_one(void *baton, const token_record_t *record)
 {
-    *(token_record_t *)baton = *record;
+    (void)record;
+    ++*(int *)baton;
+}
+
+/* --- a token, its user --- */
+
+typedef struct {
+    apr_pool_t *pool;
+    const char *argument;       /* a digest, or a username */
+    token_record_t *record;
+    int found;
+} search_t;
+
+static void keep_found(void *baton, const token_record_t *record)
+{
+    search_t *search = baton;
+
+    *search->record = *record;
+    search->found = 1;
+}
+
+/* 1 in *active unless there is a statement and it has no row. */
+static int ask_user(const token_sql_t *sql, const char *username,
+                    int *active, apr_pool_t *pool)
+{
+    const char *args[1];
+    int rows = 0;
+    int rc;
+
+    args[0] = username;
+    rc = token_sql_select(sql, TOKEN_SQL_USER, args, count_one, &rows, pool);
+    *active = rows > 0 || !token_sql_has(sql, TOKEN_SQL_USER);
+    return rc;
+}
+
+static int find_token(token_sql_t *sql, void *baton, int attempt)
+{
+    search_t *search = baton;
+    const char *args[1];
+    int active = 0;
+    int rc;
+
+    (void)attempt;
+    search->found = 0;
+    args[0] = search->argument;
+    rc = token_sql_select(sql, TOKEN_SQL_VALIDATE, args, keep_found, search,
+                          search->pool);
+    if (rc == 0 && search->found) {
+        rc = ask_user(sql, search->record->username, &active, search->pool);
+        search->record->is_inactive |= !active;
+    }
+    return rc;
+}
+
+static int find_user(token_sql_t *sql, void *baton, int attempt)
+{
+    search_t *search = baton;
+
+    (void)attempt;
+    return ask_user(sql, search->argument, &search->found, search->pool);
+}
+
+static token_ledger_status_t run_search(const token_store_t *store,
+                                        token_store_work_t *work,
+                                        search_t *search)
+{
+    search->pool = store->pool;
+    if (!token_store_run(store, work, search, TOKEN_STORE_READ)) {
+        return TOKEN_LEDGER_DOWN;
+    }
+    return search->found ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
 }
 
 token_ledger_status_t token_ledger_find(
     const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     token_record_t *record)
 {
-    const char *args[1];
+    search_t search;
 
-    args[0] = digest;
-    return token_ledger_select(store, TOKEN_SQL_VALIDATE, args,
-                               TOKEN_STORE_READ, keep_record, record);
+    search.argument = digest;
+    search.record = record;
+    return run_search(store, find_token, &search);
+}
+
+token_ledger_status_t token_ledger_user(const token_store_t *store,
+                                        const char *username)
+{
+    search_t search;
+
+    search.argument = username;
+    return run_search(store, find_user, &search);
 }
 
 /* --- a new token --- */
@@ -124,12 +203,6 @@ static void count_other(void *baton, const token_record_t *record)
     issue_t *issue = baton;
 
     issue->count += strcmp(record->id, issue->digest) != 0;
-}
-
-static void count_one(void *baton, const token_record_t *record)
-{
-    (void)record;
-    ++*(int *)baton;
 }
 
 /* Inserts it: a repeated insert finds the row that the first one left before

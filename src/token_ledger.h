@@ -31,6 +31,10 @@ token_ledger_status_t token_ledger_find(
     const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     token_record_t *record);
 
+/* DONE: a user may use tokens, or nobody is asked about that; NONE, DOWN. */
+token_ledger_status_t token_ledger_user(const token_store_t *store,
+                                        const char *username);
+
 /* Inserts a record: DONE, FULL or DOWN.  evicted is called with each token
  * that had to go for it. */
 token_ledger_status_t token_ledger_issue(

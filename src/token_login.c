@@ -21,6 +21,7 @@
 #include "token_login.h"
 #include "token_mint.h"
 #include "token_provider.h"
+#include "token_revoke.h"
 #include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
@@ -171,6 +172,17 @@ static int answer_throttled(request_rec *r, const char *username, int wait)
                                       wait, wait == 1 ? "" : "s"));
 }
 
+/* The same answer for all that is wrong: who is told apart can be counted. */
+static int refuse_login(request_rec *r, const char *username,
+                        apr_int64_t now, const char *why)
+{
+    count_failure(r, username, now);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "login of user %s refused: %s",
+                  token_conf_log_name(r, username), why);
+    return answer_non_field(r, DETAIL_LOGIN);
+}
+
 static token_password_t check_password(request_rec *r, const ask_t *ask)
 {
     apr_size_t len = strlen(ask->username);
@@ -180,6 +192,22 @@ static token_password_t check_password(request_rec *r, const ask_t *ask)
     }
     return token_provider_check(r, token_conf_dir(r)->login_providers,
                                 ask->username, ask->password);
+}
+
+/* His password is right. */
+static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
+{
+    token_store_t store;
+
+    token_revoke_bind(&store, r, r->pool);
+    switch (token_ledger_user(&store, r->user)) {
+    case TOKEN_LEDGER_DONE:
+        return issue_token(r, ask);
+    case TOKEN_LEDGER_NONE:
+        return refuse_login(r, ask->username, now, "inactive");
+    default:
+        return token_handler_down(r);
+    }
 }
 
 static int log_in(request_rec *r, const ask_t *ask)
@@ -192,7 +220,7 @@ static int log_in(request_rec *r, const ask_t *ask)
     }
     switch (check_password(r, ask)) {
     case TOKEN_PASSWORD_RIGHT:
-        return issue_token(r, ask);
+        return log_in_user(r, ask, now);
     case TOKEN_PASSWORD_UNAVAILABLE:
         return token_handler_down(r);
     case TOKEN_PASSWORD_BUSY:
@@ -200,11 +228,7 @@ static int log_in(request_rec *r, const ask_t *ask)
     case TOKEN_PASSWORD_WRONG:
         break;
     }
-    count_failure(r, ask->username, now);
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  "login of user %s refused: wrong name or password",
-                  token_conf_log_name(r, ask->username));
-    return answer_non_field(r, DETAIL_LOGIN);
+    return refuse_login(r, ask->username, now, "wrong name or password");
 }
 
 static int answer_form(request_rec *r, char *body, apr_size_t len)

@@ -22,7 +22,8 @@
 
 APLOG_USE_MODULE(authn_token);
 
-/* Seconds for which "no such token" is believed without asking again. */
+/* Seconds for which "no such token" and "no such user" are believed without
+ * asking again. */
 #define UNKNOWN_TTL 5
 
 /* Bad tokens that one address may have looked up in the database. */
@@ -72,6 +73,15 @@ static void judge_record(const question_t *q, token_finding_t *finding,
         record && is_inside(q, record));
 }
 
+/* 1 while a record is believed without asking again. */
+static int is_fresh(const question_t *q)
+{
+    apr_int64_t age = get_age(q);
+
+    return age < token_conf_cache_ttl(token_conf_dir(q->r))
+        && (age < UNKNOWN_TTL || !q->entry->record.is_inactive);
+}
+
 /* 1 when the table alone can answer; the finding is filled all the same,
  * for the case that the database does not. */
 static int ask_table(question_t *q, token_finding_t *finding)
@@ -105,20 +115,32 @@ static int ask_table(question_t *q, token_finding_t *finding)
         /* Another host may have seen it used. */
         return 0;
     }
-    return get_age(q) < token_conf_cache_ttl(token_conf_dir(q->r));
+    return is_fresh(q);
+}
+
+/* 1 when an old entry is still good enough.  What ended a token ended it for
+ * ever; but a user may have become active again. */
+static int is_usable(const question_t *q, const token_finding_t *finding)
+{
+    const token_dir_conf_t *conf = token_conf_dir(q->r);
+
+    if (q->status == TOKEN_TABLE_REVOKED) {
+        return 1;
+    }
+    if (q->status != TOKEN_TABLE_RECORD
+        || finding->reason == TOKEN_REASON_INACTIVE) {
+        return 0;
+    }
+    return finding->verdict == TOKEN_DENIED
+        || get_age(q) < token_conf_cache_ttl(conf)
+           + token_conf_stale_window(conf);
 }
 
 /* The database is down: an old entry is good for a while longer. */
 static void answer_stale(const question_t *q, token_finding_t *finding)
 {
-    const token_dir_conf_t *conf = token_conf_dir(q->r);
-
     token_shared_count(TOKEN_STATS_DOWN);
-    if (q->status == TOKEN_TABLE_REVOKED
-        || (q->status == TOKEN_TABLE_RECORD
-            && (finding->verdict == TOKEN_DENIED
-                || get_age(q) < token_conf_cache_ttl(conf)
-                   + token_conf_stale_window(conf)))) {
+    if (is_usable(q, finding)) {
         token_shared_count(TOKEN_STATS_STALE);
         return;
     }

@@ -26,6 +26,10 @@ const char *token_reason_name(token_reason_t reason)
         return "password";
     case TOKEN_REASON_SCOPE:
         return "scope";
+    case TOKEN_REASON_INACTIVE:
+        return "inactive";
+    case TOKEN_REASONS:
+        break;
     }
     return "none";
 }
@@ -53,6 +57,9 @@ static token_reason_t find_fault(const token_record_t *record,
     }
     if (now >= record->expires_at || token_record_is_idle(record, now)) {
         return TOKEN_REASON_EXPIRED;
+    }
+    if (record->is_inactive) {
+        return TOKEN_REASON_INACTIVE;
     }
     if (!is_inside) {
         return TOKEN_REASON_NETWORK;

@@ -25,6 +25,7 @@ typedef struct token_record_t {
     apr_int64_t superseded_at;  /* rotated away; it has an heir */
     apr_int64_t revoked_at;
     apr_int64_t idle_timeout;   /* seconds it may be unused; 0: no limit */
+    int is_inactive;            /* 1: its owner may use none */
 } token_record_t;
 
 /* A decision about a credential.  Zero is the refusal. */
@@ -45,7 +46,9 @@ typedef enum {
     TOKEN_REASON_REUSE,         /* rotated away, and used after the grace */
     TOKEN_REASON_NETWORK,       /* used from outside its networks */
     TOKEN_REASON_PASSWORD,      /* Basic with a wrong name or password */
-    TOKEN_REASON_SCOPE          /* a good token, for other things */
+    TOKEN_REASON_SCOPE,         /* a good token, for other things */
+    TOKEN_REASON_INACTIVE,      /* its owner may use none (any more) */
+    TOKEN_REASONS
 } token_reason_t;
 
 /* The word for logs and TOKEN_REASON, e.g. "expired". */

@@ -149,7 +149,8 @@ void token_slot_write_record(token_word_t *slot,
     token_slot_store(&words[1], record->expires_at);
     token_slot_store(&words[2], record->superseded_at);
     token_slot_store(&words[3], record->revoked_at);
-    token_slot_store(&words[4], record->idle_timeout);
+    token_slot_store(&words[4], (apr_uint64_t)record->idle_timeout << 1
+                                | (record->is_inactive != 0));
     for (i = 0; i < TEXT_WORDS; i++) {
         apr_uint64_t word;
 
@@ -209,7 +210,8 @@ int token_slot_read_record(token_record_t *record,
     record->expires_at = token_slot_load(&words[1]);
     record->superseded_at = token_slot_load(&words[2]);
     record->revoked_at = token_slot_load(&words[3]);
-    record->idle_timeout = token_slot_load(&words[4]);
+    record->idle_timeout = token_slot_load(&words[4]) >> 1;
+    record->is_inactive = token_slot_load(&words[4]) & 1;
     record->last_used_at = token_slot_load(&slot[TOKEN_SLOT_LAST_USE]) >> 1;
     for (i = 0; i < TEXT_WORDS; i++) {
         apr_uint64_t word = token_slot_load(&slot[TOKEN_SLOT_TEXT_WORD + i]);

@@ -20,8 +20,23 @@ enum {
     COLUMN_ID, COLUMN_USERNAME, COLUMN_CLIENT, COLUMN_SCOPE,
     COLUMN_NETWORKS, COLUMN_CREATED, COLUMN_EXPIRES, COLUMN_LAST_USED,
     COLUMN_SUPERSEDED, COLUMN_REVOKED, COLUMN_FAMILY, COLUMN_IDLE_TIMEOUT,
+    COLUMN_ACTIVE,              /* of the user; no native table has it */
     COLUMNS
 };
+
+/* NULL: there is no such statement. */
+static const char *get_text(const token_sql_t *sql, token_sql_name_t name)
+{
+    const char *text = sql->replaced && sql->replaced[name]
+        ? sql->replaced[name] : sql->dialect->statement[name];
+
+    return text && *text ? text : NULL;
+}
+
+int token_sql_has(const token_sql_t *sql, token_sql_name_t name)
+{
+    return get_text(sql, name) != NULL;
+}
 
 /* Of this connection: how often its statements were forgotten. */
 static int *get_forgotten(const token_sql_t *sql)
@@ -60,7 +75,7 @@ static int prepare(const token_sql_t *sql, const char *text,
 
 int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
 {
-    const char *text = sql->dialect->statement[name];
+    const char *text = get_text(sql, name);
     apr_dbd_prepared_t *statement;
     int rc;
 
@@ -80,18 +95,24 @@ void token_sql_forget(const token_sql_t *sql)
 
     ++*get_forgotten(sql);
     for (i = 0; i < TOKEN_SQL_STATEMENTS; i++) {
-        apr_hash_set(sql->prepared, sql->dialect->statement[i],
-                     APR_HASH_KEY_STRING, NULL);
+        if (token_sql_has(sql, i)) {
+            apr_hash_set(sql->prepared, get_text(sql, i),
+                         APR_HASH_KEY_STRING, NULL);
+        }
     }
 }
 
+/* NULL, and *rc is 0: there is no such statement. */
 static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
                                          token_sql_name_t name,
                                          apr_pool_t *pool, int *rc)
 {
-    const char *text = sql->dialect->statement[name];
+    const char *text = get_text(sql, name);
     apr_dbd_prepared_t *statement;
 
+    if (!text) {
+        return NULL;
+    }
     if (sql->is_plain && sql->dialect->forgets) {
         *rc = prepare(sql, text, NULL, pool, &statement);
         return *rc ? NULL : statement;
@@ -119,6 +140,12 @@ static const char *copy_column(const token_sql_t *sql, apr_dbd_row_t *row,
     return apr_pstrdup(pool, text);
 }
 
+/* PostgreSQL and SQLite write a boolean each in its own way. */
+static int is_false(const char *text)
+{
+    return strcmp(text, "f") == 0 || strcmp(text, "0") == 0;
+}
+
 static void read_record(token_record_t *record, const token_sql_t *sql,
                         apr_dbd_row_t *row, int columns, apr_pool_t *pool)
 {
@@ -140,6 +167,7 @@ static void read_record(token_record_t *record, const token_sql_t *sql,
     record->revoked_at = apr_atoi64(column[COLUMN_REVOKED]);
     record->family = column[COLUMN_FAMILY];
     record->idle_timeout = apr_atoi64(column[COLUMN_IDLE_TIMEOUT]);
+    record->is_inactive = is_false(column[COLUMN_ACTIVE]);
 }
 
 int token_sql_select(const token_sql_t *sql, token_sql_name_t name,

@@ -20,6 +20,8 @@
  * where the server may forget, the statement is sent whole. */
 typedef struct token_sql_t {
     const token_dialect_t *dialect;
+    const char *const *replaced;    /* texts in place of the dialect's, or
+                                     * NULL in it, or NULL for none */
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
     apr_hash_t *prepared;
@@ -31,7 +33,11 @@ typedef struct token_sql_t {
 /* All results of these calls are apr_dbd's: 0 is good, anything else a
  * code of the driver to be read with apr_dbd_error(), no apr_status_t. */
 
-/* Prepares a statement unless it is already. */
+/* 1 when there is such a statement.  Of one that there is not a call finds
+ * or changes no rows, and that is good. */
+int token_sql_has(const token_sql_t *sql, token_sql_name_t name);
+
+/* Prepares a statement, which there is, unless it is already. */
 int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name);
 
 /* Forgets what was prepared, so that it is prepared afresh when asked for;

@@ -19,7 +19,7 @@ typedef enum {
     TOKEN_STATS_LOGIN_REFUSED,
     TOKEN_STATS_THROTTLED,      /* 429 */
     TOKEN_STATS_REASON,         /* refused; a counter for each reason */
-    TOKEN_STATS_COUNTERS = TOKEN_STATS_REASON + TOKEN_REASON_SCOPE + 1
+    TOKEN_STATS_COUNTERS = TOKEN_STATS_REASON + TOKEN_REASONS
 } token_stats_counter_t;
 
 typedef struct token_stats_t token_stats_t;

@@ -43,7 +43,9 @@ static const struct {
     { TOKEN_STATS_REASON + TOKEN_REASON_PASSWORD,
       "AuthTokenRefusedPassword", "refused: password" },
     { TOKEN_STATS_REASON + TOKEN_REASON_SCOPE, "AuthTokenRefusedScope",
-      "refused: scope" }
+      "refused: scope" },
+    { TOKEN_STATS_REASON + TOKEN_REASON_INACTIVE,
+      "AuthTokenRefusedInactive", "refused: inactive" }
 };
 
 static void show_line(request_rec *r, int flags, const char *name,

@@ -93,8 +93,10 @@ static int is_sqlite(const token_sql_t *sql)
     return strcmp(sql->dialect->driver, "sqlite3") == 0;
 }
 
-static int bind_sql(token_sql_t *sql, ap_dbd_t *dbd)
+static int bind_sql(token_sql_t *sql, const token_store_conf_t *conf,
+                    ap_dbd_t *dbd)
 {
+    sql->replaced = conf->replaced;
     sql->dialect = token_dialect_find(apr_dbd_name(dbd->driver));
     sql->driver = dbd->driver;
     sql->handle = dbd->handle;
@@ -144,7 +146,7 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
     token_sql_t sql;
 
     limit_breakers(conf, cfg);
-    if (!bind_sql(&sql, dbd)) {
+    if (!bind_sql(&sql, conf, dbd)) {
         if (!apr_atomic_xchg32(&told, 1)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cfg->server,
                          "DBDriver %s: tokens can be kept with pgsql and "
@@ -330,7 +332,7 @@ static int run_connected(task_t *task)
              "and DBDParams right for this host");
         return 0;
     }
-    if (bind_sql(&sql, dbd)) {
+    if (bind_sql(&sql, store->conf, dbd)) {
         done = run_attempts(task, &sql);
     }
     else {

@@ -18,6 +18,8 @@ typedef struct token_store_conf_t {
     apr_uint32_t database;              /* numbered from 0: hosts that have
                                          * the same number share one */
     apr_interval_time_t query_timeout;  /* -1: unset, two seconds */
+    const char *replaced[TOKEN_SQL_STATEMENTS]; /* texts in place of the
+                                         * dialect's; NULL: unset */
 } token_store_conf_t;
 
 /* Whose database is meant, and whose memory the answer is from. */

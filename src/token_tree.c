@@ -158,6 +158,14 @@ static token_server_conf_t *own_conf(server_rec *host, const server_rec *s,
     return conf;
 }
 
+/* 1 when the same database would be asked other things. */
+static int asks_otherwise(const token_server_conf_t *conf,
+                          const server_rec *s)
+{
+    return memcmp(conf->store.replaced, token_conf_store(s)->replaced,
+                  sizeof(conf->store.replaced)) != 0;
+}
+
 apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
 {
     apr_uint32_t count = 1;
@@ -169,8 +177,8 @@ apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
         token_server_conf_t *conf = own_conf(host, s, pconf);
         const ap_directive_t *d = find_host(ap_conftree, host);
 
-        conf->store.database = !d || has_database(d->first_child) ? count++
-                                                                  : 0;
+        conf->store.database = !d || has_database(d->first_child)
+            || asks_otherwise(conf, s) ? count++ : 0;
     }
     return count;
 }

@@ -49,7 +49,8 @@ my $site = AuthnToken::Test->new(conf => $conf)->start;
 my %expected = (TableSlots => 104, map { $_ => 0 } qw(TableUsed Hits
     StaleHits NegativeHits Misses DatabaseErrors DatabasesDown Logins
     LoginsRefused Throttled RefusedMalformed RefusedUnknown RefusedExpired
-    RefusedRevoked RefusedReuse RefusedNetwork RefusedPassword RefusedScope));
+    RefusedRevoked RefusedReuse RefusedNetwork RefusedPassword RefusedScope
+    RefusedInactive));
 
 # step($name, %more): what is there, after so much more of some.
 sub step {

@@ -10,7 +10,7 @@
 
 static const token_record_t good = {
     "0123456789abcdef", "alice", "git", "", "", "0123456789abcdef",
-    NOW - 10, NOW + 1, 0, 0, 0, 0
+    NOW - 10, NOW + 1, 0, 0, 0, 0, 0
 };
 
 static void check_from(tap_t *tap, const token_record_t *record,
@@ -45,6 +45,21 @@ static void test_expiry(tap_t *tap)
           "a clock before its creation makes it no worse");
     check(tap, &good, APR_INT64_MAX, TOKEN_REASON_EXPIRED,
           "it is expired at the end of time");
+}
+
+static void test_inactive(tap_t *tap)
+{
+    token_record_t record = good;
+
+    record.is_inactive = 1;
+    check(tap, &record, NOW, TOKEN_REASON_INACTIVE,
+          "a good token of an inactive user is inactive");
+    check_from(tap, &record, NOW, 0, TOKEN_REASON_INACTIVE,
+               "wherever it comes from");
+    check(tap, &record, NOW + 1, TOKEN_REASON_EXPIRED,
+          "an expired one is expired");
+    record.revoked_at = 1;
+    check(tap, &record, NOW, TOKEN_REASON_REVOKED, "a revoked one revoked");
 }
 
 static void test_faults(tap_t *tap)
@@ -128,6 +143,7 @@ static void test_names(tap_t *tap)
         { TOKEN_REASON_NETWORK, "network" },
         { TOKEN_REASON_PASSWORD, "password" },
         { TOKEN_REASON_SCOPE, "scope" },
+        { TOKEN_REASON_INACTIVE, "inactive" },
         { (token_reason_t)99, "none" }
     };
     size_t i;
@@ -211,6 +227,7 @@ int main(void)
     tap_t tap = { 0, 0 };
 
     test_expiry(&tap);
+    test_inactive(&tap);
     test_faults(&tap);
     test_grace(&tap);
     test_idle(&tap);

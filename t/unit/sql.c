@@ -151,14 +151,66 @@ static void test_dialects(test_t *test)
         int given = 0;
 
         for (name = 0; dialect && name < TOKEN_SQL_STATEMENTS; name++) {
-            given += dialect->statement[name] != NULL;
+            given += (dialect->statement[name] != NULL)
+                == (name != TOKEN_SQL_USER);
         }
         tap_ok(&test->tap, given == TOKEN_SQL_STATEMENTS,
-               "%s has every statement", known[i]);
+               "%s has every statement, but asks for no user", known[i]);
     }
     tap_ok(&test->tap, !token_dialect_find("mysql")
                        && !token_dialect_find(""),
            "other drivers have none");
+}
+
+/* A statement that there is not, one that was replaced, and what may stand
+ * there. */
+static void test_replaced(test_t *test)
+{
+    static const struct {
+        token_sql_name_t name;
+        const char *text;
+        int good;
+    } given[] = {
+        { TOKEN_SQL_USER, "SELECT 1 WHERE 'a' = %s", 1 },
+        { TOKEN_SQL_USER, "SELECT '%%' WHERE 'a' = %s", 1 },
+        { TOKEN_SQL_USER, "", 1 },
+        { TOKEN_SQL_USER, "SELECT 1", 0 },
+        { TOKEN_SQL_USER, "SELECT %s, %s", 0 },
+        { TOKEN_SQL_USER, "SELECT %%s", 0 },
+        { TOKEN_SQL_USER, "SELECT %s%", 0 },
+        { TOKEN_SQL_USER, "SELECT %s, %ld", 0 },
+        { TOKEN_SQL_VALIDATE, "", 0 },
+        { TOKEN_SQL_VALIDATE, "SELECT %s", 1 }
+    };
+    const char *replaced[TOKEN_SQL_STATEMENTS] = { NULL };
+    const char *bob[] = { "bob" };
+    int rows = 1;
+    apr_size_t i;
+
+    tap_ok(&test->tap, !token_sql_has(&test->sql, TOKEN_SQL_USER)
+                       && token_sql_change(&test->sql, TOKEN_SQL_USER, bob,
+                                           &rows, test->pool) == 0
+                       && rows == 0
+                       && select_all(test, TOKEN_SQL_USER, "bob",
+                                     NULL)->nelts == 0,
+           "a statement that there is not is good, and of no row");
+    test->sql.replaced = replaced;
+    replaced[TOKEN_SQL_USER] = "SELECT 1 WHERE 'bob' = %s";
+    tap_ok(&test->tap, token_sql_has(&test->sql, TOKEN_SQL_USER)
+                       && select_all(test, TOKEN_SQL_USER, "bob",
+                                     NULL)->nelts == 1,
+           "one in its place is run");
+    replaced[TOKEN_SQL_TOUCH] = "";
+    tap_ok(&test->tap, !token_sql_has(&test->sql, TOKEN_SQL_TOUCH),
+           "an empty one is none");
+    test->sql.replaced = NULL;
+    for (i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        const char *wrong = token_dialect_check(given[i].name, given[i].text,
+                                                test->pool);
+
+        tap_ok(&test->tap, (wrong == NULL) == given[i].good,
+               "\"%s\" is %s", given[i].text, given[i].good ? "good" : "bad");
+    }
 }
 
 static void test_create(test_t *test)
@@ -492,6 +544,7 @@ int main(void)
     }
     test_dialects(&test);
     test_create(&test);
+    test_replaced(&test);
     test_issue(&test);
     test_validate(&test);
     test_list(&test);

@@ -199,7 +199,7 @@ static void test_sizes(tap_t *tap)
 {
     token_table_t *table = NULL;
     char text[TOKEN_TABLE_TEXT + 8];
-    token_record_t record = { "", "", "", "", "", "", 1, 2, 3, 4, 5, 6 };
+    token_record_t record = { "", "", "", "", "", "", 1, 2, 3, 4, 5, 6, 0 };
     token_ticket_t ticket;
     token_entry_t entry;
     token_key_t key;

@@ -70,7 +70,8 @@ static inline void make_record(token_record_t *record, strings_t *s,
     record->expires_at = (apr_int64_t)mix(h + 6);
     record->last_used_at = LAST_USED;   /* a slot keeps the latest */
     record->family = s->id;
-    record->idle_timeout = (apr_int64_t)mix(h + 7);
+    record->idle_timeout = (apr_int64_t)(mix(h + 7) >> 2);
+    record->is_inactive = (int)(mix(h + 8) & 1);
     record->superseded_at = (apr_int64_t)mix(h + 8);
     record->revoked_at = (apr_int64_t)mix(h + 9);
 }
@@ -99,6 +100,7 @@ static inline apr_int64_t read_version(const token_record_t *got,
         && got->last_used_at == wanted.last_used_at
         && strcmp(got->family, wanted.family) == 0
         && got->idle_timeout == wanted.idle_timeout
+        && got->is_inactive == wanted.is_inactive
         && got->superseded_at == wanted.superseded_at
         && got->revoked_at == wanted.revoked_at ? (apr_int64_t)version : -1;
 }
