@@ -12,7 +12,7 @@ use lib $FindBin::Bin;
 use Lint;
 use Test::More;
 
-my @scripts = grep { /\.sh$/ || -x && slurp($_) =~ m{\A#!/bin/(?:ba)?sh} }
+my @scripts = grep { /\.(?:ba)?sh$/ || -x && slurp($_) =~ m{\A#!/bin/(?:ba)?sh} }
     grep { !-B } all_files();
 my @pages = glob 'docs/*.[1-8]';
 plan skip_all => 'neither scripts nor manual pages' if !@scripts && !@pages;
