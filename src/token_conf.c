@@ -51,6 +51,7 @@ void *token_conf_create_server(apr_pool_t *pool, server_rec *s)
     conf->poll_interval = UNSET;
     conf->flush_interval = UNSET;
     conf->purge = UNSET;
+    conf->audit = UNSET;
     conf->store.database = 0;
     conf->store.query_timeout = UNSET;
     memset(conf->store.replaced, 0, sizeof(conf->store.replaced));
@@ -82,6 +83,7 @@ void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add)
     conf->flush_interval = a->flush_interval != UNSET ? a->flush_interval
                                                       : b->flush_interval;
     conf->purge = a->purge != UNSET ? a->purge : b->purge;
+    conf->audit = a->audit != UNSET ? a->audit : b->audit;
     conf->store.database = a->store.database;
     conf->store.query_timeout = a->store.query_timeout != UNSET
         ? a->store.query_timeout : b->store.query_timeout;
@@ -276,6 +278,11 @@ apr_interval_time_t token_conf_flush_interval(const server_rec *s)
     apr_interval_time_t interval = get_conf(s)->flush_interval;
 
     return interval == UNSET ? DEFAULT_FLUSH_INTERVAL : interval;
+}
+
+int token_conf_audit(const server_rec *s)
+{
+    return get_conf(s)->audit == 1;
 }
 
 apr_int64_t token_conf_purge(const server_rec *s)

@@ -22,6 +22,7 @@ typedef struct token_server_conf_t {
     apr_interval_time_t poll_interval;  /* -1: unset */
     apr_interval_time_t flush_interval; /* -1: unset */
     apr_int64_t purge;                  /* seconds; -1: unset */
+    int audit;                          /* -1: unset */
     token_store_conf_t store;
 } token_server_conf_t;
 
@@ -79,6 +80,9 @@ const token_store_conf_t *token_conf_store(const server_rec *s);
 apr_uint32_t token_conf_table(const server_rec *s);
 apr_interval_time_t token_conf_poll_interval(const server_rec *s);
 apr_interval_time_t token_conf_flush_interval(const server_rec *s);
+
+/* 1: what becomes of tokens is noted in auth_token_event. */
+int token_conf_audit(const server_rec *s);
 
 /* Seconds after which the row of a dead token goes; 0: never. */
 apr_int64_t token_conf_purge(const server_rec *s);

@@ -43,6 +43,9 @@
 #define INSERT_HEIR \
     "INSERT INTO auth_token (digest, username, client, scope, networks, " \
     "family, created_at, expires_at, idle_timeout) "
+#define INSERT_EVENT \
+    "INSERT INTO auth_token_event (at, event, id, username, client, " \
+    "address) VALUES "
 #define HEIR_FIELDS "username, client, scope, networks, family, "
 
 /* What a user can use now, a token that was rotated away not counted. */
@@ -105,6 +108,18 @@ static const char *const pgsql_schema[] = {
     "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS auth_token_superseded_at "
     "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS auth_token_event (\n"
+    "    at timestamptz NOT NULL,\n"
+    "    event text NOT NULL,\n"
+    "    id char(16) NOT NULL,\n"
+    "    username text NOT NULL,\n"
+    "    client text NOT NULL,\n"
+    "    address text NOT NULL\n"
+    ")",
+    "CREATE INDEX IF NOT EXISTS auth_token_event_username "
+    "ON auth_token_event (username, at)",
+    "CREATE INDEX IF NOT EXISTS auth_token_event_at "
+    "ON auth_token_event (at)",
     NULL
 };
 
@@ -133,6 +148,18 @@ static const char *const sqlite3_schema[] = {
     "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS auth_token_superseded_at "
     "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS auth_token_event (\n"
+    "    at integer NOT NULL,\n"
+    "    event text NOT NULL,\n"
+    "    id text NOT NULL,\n"
+    "    username text NOT NULL,\n"
+    "    client text NOT NULL,\n"
+    "    address text NOT NULL\n"
+    ")",
+    "CREATE INDEX IF NOT EXISTS auth_token_event_username "
+    "ON auth_token_event (username, at)",
+    "CREATE INDEX IF NOT EXISTS auth_token_event_at "
+    "ON auth_token_event (at)",
     NULL
 };
 
@@ -147,10 +174,6 @@ static const token_dialect_t dialects[] = {
         PG_RECORD NEWEST_FIRST,
         PG_RECORD "WHERE username = %s " NEWEST_FIRST,
         PG_RECORD PG_OF_ID,
-        "UPDATE auth_token SET revoked_at = now() "
-            PG_OF_ID " AND revoked_at IS NULL",
-        "UPDATE auth_token SET revoked_at = now() "
-            "WHERE username = %s AND revoked_at IS NULL",
         PG_WHOLE "WHERE revoked_at >= now() - make_interval(secs => "
             PG_NUMBER ") OR superseded_at >= now() - make_interval(secs => "
             PG_NUMBER ")",
@@ -182,7 +205,10 @@ static const token_dialect_t dialects[] = {
             "OR t.last_used_at < to_timestamp(u.value::float8))",
         PG_PURGE("expires_at"),
         PG_PURGE("revoked_at"),
-        NULL
+        NULL,
+        INSERT_EVENT "(now(), %s, %s, %s, %s, %s)",
+        "SELECT to_regclass('auth_token_event') WHERE "
+            "to_regclass('auth_token_event') IS NOT NULL"
     } },
     { "sqlite3", 0, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
@@ -196,10 +222,6 @@ static const token_dialect_t dialects[] = {
         LITE_RECORD NEWEST_FIRST,
         LITE_RECORD "WHERE username = %s " NEWEST_FIRST,
         LITE_RECORD OF_ID,
-        "UPDATE auth_token SET revoked_at = " LITE_NOW " "
-            OF_ID " AND revoked_at IS NULL",
-        "UPDATE auth_token SET revoked_at = " LITE_NOW " "
-            "WHERE username = %s AND revoked_at IS NULL",
         LITE_WHOLE "WHERE revoked_at >= " LITE_NOW " - CAST(%s AS INTEGER) "
             "OR superseded_at >= " LITE_NOW " - CAST(%s AS INTEGER)",
         LITE_RECORD "WHERE username = %s AND " LITE_USABLE " " NEWEST_FIRST
@@ -230,7 +252,10 @@ static const token_dialect_t dialects[] = {
             "AND (last_used_at IS NULL OR last_used_at < u.value)",
         LITE_PURGE("expires_at"),
         LITE_PURGE("revoked_at"),
-        NULL
+        NULL,
+        INSERT_EVENT "(" LITE_NOW ", %s, %s, %s, %s, %s)",
+        "SELECT name FROM sqlite_master WHERE type = 'table' "
+            "AND name = 'auth_token_event'"
     } }
 };
 

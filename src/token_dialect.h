@@ -17,13 +17,12 @@ typedef enum {
     TOKEN_SQL_LIST,         /* ()                records, newest first */
     TOKEN_SQL_LIST_USER,    /* (username)        likewise, of one user */
     TOKEN_SQL_SHOW,         /* (id, id + "g")    one record or none */
-    TOKEN_SQL_REVOKE,       /* (id, id + "g"), by the database's clock */
-    TOKEN_SQL_REVOKE_USER,  /* (username), likewise */
     TOKEN_SQL_POLL,         /* (seconds, seconds) what was revoked or
                              * superseded since so many seconds */
     TOKEN_SQL_LIST_OWN,     /* (username, limit, offset) what can be used */
     TOKEN_SQL_SHOW_OWN,     /* (username, id, id + "g") */
-    TOKEN_SQL_REVOKE_OWN,   /* (username, id, id + "g") */
+    TOKEN_SQL_REVOKE_OWN,   /* (username, id, id + "g"), by the database's
+                             * clock, as all that follow */
     TOKEN_SQL_REVOKE_ALL,   /* (username) */
     TOKEN_SQL_LOCK_USER,    /* (username) his logins wait for each other */
     TOKEN_SQL_COUNT,        /* (username)        one record for each token
@@ -38,6 +37,8 @@ typedef enum {
     TOKEN_SQL_PURGE_EXPIRED, /* (seconds, rows)  dead for so long */
     TOKEN_SQL_PURGE_REVOKED, /* likewise */
     TOKEN_SQL_USER,         /* (username)        a row: he may use tokens */
+    TOKEN_SQL_EVENT,        /* see token_sql_note */
+    TOKEN_SQL_EXISTS_EVENT, /* ()                a row: its table is there */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
 

@@ -133,6 +133,13 @@ static const char *set_purge(cmd_parms *cmd, void *dconf, const char *arg)
                         (int)TOKEN_SECONDS_MAX);
 }
 
+static const char *set_audit(cmd_parms *cmd, void *dconf, int on)
+{
+    (void)dconf;
+    get_server(cmd)->audit = on != 0;
+    return NULL;
+}
+
 static const char *replace(cmd_parms *cmd, token_sql_name_t name,
                            const char *arg)
 {
@@ -364,6 +371,9 @@ const command_rec token_directives_commands[] = {
     AP_INIT_TAKE1("AuthTokenQueryTimeout", set_query_timeout, NULL,
                   RSRC_CONF,
                   "how long a statement may take (default 2s)"),
+    AP_INIT_FLAG("AuthTokenAudit", set_audit, NULL, RSRC_CONF,
+                 "On to note in auth_token_event what becomes of tokens "
+                 "(default Off)"),
     AP_INIT_TAKE2("AuthTokenQuery", set_query, NULL, RSRC_CONF,
                   "name of a statement, and what is run in its place"),
     AP_INIT_TAKE1("AuthTokenUserQuery", set_user_query, NULL, RSRC_CONF,

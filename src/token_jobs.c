@@ -73,6 +73,7 @@ static int begin_store_job(int state, token_store_t *store, server_rec *s,
     store->server = s;
     store->conf = token_conf_store(s);
     store->pool = pool;
+    store->address = NULL;
     return begin_job(state);
 }
 

@@ -180,9 +180,52 @@ token_ledger_status_t token_ledger_user(const token_store_t *store,
     return run_search(store, find_user, &search);
 }
 
+/* --- what became of tokens --- */
+
+typedef struct {
+    const token_store_t *store;
+    const char *event;
+    const apr_array_header_t *records;
+} note_t;
+
+static int write_notes(const token_sql_t *sql, const note_t *note)
+{
+    int rc = 0;
+    int i;
+
+    for (i = 0; i < note->records->nelts && rc == 0; i++) {
+        rc = token_sql_note(sql, note->event,
+                            &APR_ARRAY_IDX(note->records, i, token_record_t),
+                            note->store->address, note->store->pool);
+    }
+    return rc;
+}
+
+static int commit_notes(token_sql_t *sql, void *baton, int attempt)
+{
+    int rc = token_sql_begin(sql);
+
+    (void)attempt;
+    if (rc == 0) {
+        rc = write_notes(sql, baton);
+    }
+    return rc ? rc : token_sql_commit(sql);
+}
+
+void token_ledger_note(const token_store_t *store, const char *event,
+                       const apr_array_header_t *records)
+{
+    note_t note = { store, event, records };
+
+    if (store->address && records->nelts) {
+        token_store_run(store, commit_notes, &note, TOKEN_STORE_NOTE);
+    }
+}
+
 /* --- a new token --- */
 
 typedef struct {
+    const token_store_t *store;
     apr_pool_t *pool;
     const char *digest;
     const token_record_t *record;
@@ -226,6 +269,10 @@ static int check_room(const token_sql_t *sql, issue_t *issue)
     int locks = 0;
     int rc;
 
+    issue->status = TOKEN_LEDGER_DONE;
+    if (!issue->quota->count) {
+        return 0;
+    }
     args[0] = issue->record->username;
     rc = token_sql_select(sql, TOKEN_SQL_LOCK_USER, args, count_one, &locks,
                           issue->pool);
@@ -244,7 +291,7 @@ static int evict(const token_sql_t *sql, issue_t *issue)
 {
     const char *args[3];
 
-    if (issue->quota->refuse) {
+    if (!issue->quota->count || issue->quota->refuse) {
         return 0;
     }
     args[0] = issue->record->username;
@@ -254,10 +301,22 @@ static int evict(const token_sql_t *sql, issue_t *issue)
                             issue->pool);
 }
 
+static int note_issue(const token_sql_t *sql, const issue_t *issue)
+{
+    note_t note = { issue->store, TOKEN_EVENT_EVICTED, issue->evicted };
+    int rc;
+
+    if (!issue->store->address) {
+        return 0;
+    }
+    rc = token_sql_note(sql, TOKEN_EVENT_ISSUED, issue->record,
+                        issue->store->address, issue->pool);
+    return rc ? rc : write_notes(sql, &note);
+}
+
 /* Under the user's lock, so that the number is exact: each of two logins
  * alone would see the other's row only after its end. */
-static int issue_within_quota(token_sql_t *sql, issue_t *issue,
-                              int attempt)
+static int issue_whole(token_sql_t *sql, issue_t *issue, int attempt)
 {
     int rc = token_sql_begin(sql);
 
@@ -270,6 +329,9 @@ static int issue_within_quota(token_sql_t *sql, issue_t *issue,
             rc = evict(sql, issue);
         }
     }
+    if (rc == 0 && issue->status == TOKEN_LEDGER_DONE) {
+        rc = note_issue(sql, issue);
+    }
     return rc == 0 && issue->status == TOKEN_LEDGER_DONE
         ? token_sql_commit(sql) : rc;
 }
@@ -279,8 +341,9 @@ static int issue_record(token_sql_t *sql, void *baton, int attempt)
     issue_t *issue = baton;
 
     apr_array_clear(issue->evicted);
-    return issue->quota->count ? issue_within_quota(sql, issue, attempt)
-                               : insert_record(sql, issue, attempt);
+    return issue->quota->count || issue->store->address
+        ? issue_whole(sql, issue, attempt)
+        : insert_record(sql, issue, attempt);
 }
 
 token_ledger_status_t token_ledger_issue(
@@ -291,6 +354,7 @@ token_ledger_status_t token_ledger_issue(
     issue_t issue;
     int i;
 
+    issue.store = store;
     issue.pool = store->pool;
     issue.digest = digest;
     issue.record = record;
@@ -315,9 +379,7 @@ token_ledger_status_t token_ledger_issue(
 
 typedef struct {
     apr_pool_t *pool;
-    const char *digest;
-    const char *heir_digest;
-    const token_record_t *heir;
+    token_rotation_t rotation;
     token_ledger_status_t status;
 } rotate_t;
 
@@ -328,7 +390,7 @@ static int find_heir(const token_sql_t *sql, const rotate_t *rotate,
 {
     const char *args[1];
 
-    args[0] = rotate->heir_digest;
+    args[0] = rotate->rotation.heir_digest;
     *found = 0;
     return token_sql_select(sql, TOKEN_SQL_VALIDATE, args, count_one, found,
                             rotate->pool);
@@ -338,8 +400,7 @@ static int rotate_token(token_sql_t *sql, void *baton, int attempt)
 {
     rotate_t *rotate = baton;
     int done = 0;
-    int rc = token_sql_rotate(sql, rotate->digest, rotate->heir_digest,
-                              rotate->heir, &done, rotate->pool);
+    int rc = token_sql_rotate(sql, &rotate->rotation, &done, rotate->pool);
 
     if (rc == 0 && !done && attempt > 1) {
         rc = find_heir(sql, rotate, &done);
@@ -356,9 +417,10 @@ token_ledger_status_t token_ledger_rotate(
     rotate_t rotate;
 
     rotate.pool = store->pool;
-    rotate.digest = digest;
-    rotate.heir_digest = heir_digest;
-    rotate.heir = heir;
+    rotate.rotation.digest = digest;
+    rotate.rotation.heir_digest = heir_digest;
+    rotate.rotation.heir = heir;
+    rotate.rotation.address = store->address;
     return token_store_run(store, rotate_token, &rotate, TOKEN_STORE_WRITE)
         ? rotate.status : TOKEN_LEDGER_DOWN;
 }

@@ -36,7 +36,8 @@ token_ledger_status_t token_ledger_user(const token_store_t *store,
                                         const char *username);
 
 /* Inserts a record: DONE, FULL or DOWN.  evicted is called with each token
- * that had to go for it. */
+ * that had to go for it.  This and a rotation are noted in the same
+ * transaction: none is there without its row. */
 token_ledger_status_t token_ledger_issue(
     const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     const token_record_t *record, const token_quota_t *quota,
@@ -49,6 +50,11 @@ token_ledger_status_t token_ledger_rotate(
     const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     const char heir_digest[TOKEN_DIGEST_LEN + 1],
     const token_record_t *heir);
+
+/* Notes what became of tokens (token_record_t), where that is wanted.  They
+ * are so already: a failure is logged, and nothing else. */
+void token_ledger_note(const token_store_t *store, const char *event,
+                       const apr_array_header_t *records);
 
 /* Runs a statement that answers records, with its arguments as token_sql
  * names them: DONE when there was one, NONE, or DOWN. */

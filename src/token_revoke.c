@@ -22,6 +22,7 @@ void token_revoke_bind(token_store_t *store, request_rec *r,
     store->server = r->server;
     store->conf = token_conf_store(r->server);
     store->pool = pool;
+    store->address = token_conf_audit(r->server) ? r->useragent_ip : NULL;
 }
 
 /* --- the table --- */
@@ -68,61 +69,101 @@ void token_revoke_forget_unknown(const token_store_conf_t *conf,
 
 /* --- the database --- */
 
-static void note_revoked(void *baton, const token_record_t *record)
-{
-    request_rec *r = baton;
+/* What a statement has revoked. */
+typedef struct {
+    token_store_t store;
+    apr_array_header_t *records;        /* token_record_t */
+} revoked_t;
 
-    token_revoke_bury(token_conf_store(r->server), record);
-    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                  "token %.*s of user %s, client %s revoked by its owner",
-                  TOKEN_ID_LEN, record->id, record->username,
-                  record->client);
+static void bury_revoked(void *baton, const token_record_t *record)
+{
+    revoked_t *revoked = baton;
+
+    token_revoke_bury(revoked->store.conf, record);
+    APR_ARRAY_PUSH(revoked->records, token_record_t) = *record;
+}
+
+/* The revocation first: it never waits for the note of it. */
+static token_ledger_status_t revoke_records(request_rec *r,
+                                            revoked_t *revoked,
+                                            token_sql_name_t name,
+                                            const char **args,
+                                            apr_pool_t *pool)
+{
+    token_ledger_status_t status;
+
+    token_revoke_bind(&revoked->store, r, pool);
+    revoked->records = apr_array_make(pool, 4, sizeof(token_record_t));
+    status = token_ledger_select(&revoked->store, name, args,
+                                 TOKEN_STORE_WRITE, bury_revoked, revoked);
+    token_ledger_note(&revoked->store, TOKEN_EVENT_REVOKED,
+                      revoked->records);
+    return status;
+}
+
+static token_ledger_status_t revoke_own(request_rec *r,
+                                        token_sql_name_t name,
+                                        const char **args)
+{
+    revoked_t revoked;
+    token_ledger_status_t status = revoke_records(r, &revoked, name, args,
+                                                  r->pool);
+    int i;
+
+    for (i = 0; i < revoked.records->nelts; i++) {
+        const token_record_t *record =
+            &APR_ARRAY_IDX(revoked.records, i, token_record_t);
+
+        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                      "token %.*s of user %s, client %s revoked by its "
+                      "owner", TOKEN_ID_LEN, record->id, record->username,
+                      record->client);
+    }
+    return status;
 }
 
 token_ledger_status_t token_revoke_one(request_rec *r, const char *username,
                                        const char *id)
 {
-    token_store_t store;
     const char *args[3];
 
-    token_revoke_bind(&store, r, r->pool);
     args[0] = username;
     args[1] = id;
     args[2] = apr_pstrcat(r->pool, id, "g", NULL);
-    return token_ledger_select(&store, TOKEN_SQL_REVOKE_OWN, args,
-                               TOKEN_STORE_WRITE, note_revoked, r);
+    return revoke_own(r, TOKEN_SQL_REVOKE_OWN, args);
 }
 
 token_ledger_status_t token_revoke_all(request_rec *r, const char *username)
 {
-    token_store_t store;
     const char *args[1];
 
-    token_revoke_bind(&store, r, r->pool);
     args[0] = username;
-    return token_ledger_select(&store, TOKEN_SQL_REVOKE_ALL, args,
-                               TOKEN_STORE_WRITE, note_revoked, r);
+    return revoke_own(r, TOKEN_SQL_REVOKE_ALL, args);
 }
 
-static void bury_relative(void *baton, const token_record_t *record)
+static void note_reuse(const token_store_t *store,
+                       const token_record_t *record)
 {
-    token_revoke_bury(baton, record);
+    apr_array_header_t *records = apr_array_make(store->pool, 1,
+                                                 sizeof(*record));
+
+    APR_ARRAY_PUSH(records, token_record_t) = *record;
+    token_ledger_note(store, TOKEN_EVENT_REUSED, records);
 }
 
 void token_revoke_family(request_rec *r, apr_pool_t *pool,
                          const char digest[TOKEN_DIGEST_LEN + 1],
                          const token_record_t *record, apr_int64_t grace)
 {
-    token_store_t store;
     const char *args[3];
+    revoked_t revoked;
 
-    token_revoke_bind(&store, r, pool);
     args[0] = record->family;
     args[1] = digest;
     args[2] = apr_psprintf(pool, "%" APR_INT64_T_FMT, grace);
-    if (token_ledger_select(&store, TOKEN_SQL_REVOKE_FAMILY, args,
-                            TOKEN_STORE_WRITE, bury_relative,
-                            (void *)store.conf) == TOKEN_LEDGER_DONE) {
+    if (revoke_records(r, &revoked, TOKEN_SQL_REVOKE_FAMILY, args, pool)
+        == TOKEN_LEDGER_DONE) {
+        note_reuse(&revoked.store, record);
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                       "token %s of user %s, client %s was used from %s "
                       "after it had been rotated: it may have been stolen; "

@@ -231,6 +231,21 @@ int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
     return token_sql_change(sql, TOKEN_SQL_ISSUE, args, rows, pool);
 }
 
+int token_sql_note(const token_sql_t *sql, const char *event,
+                   const token_record_t *record, const char *address,
+                   apr_pool_t *pool)
+{
+    const char *args[5];
+    int rows;
+
+    args[0] = event;
+    args[1] = apr_pstrndup(pool, record->id, TOKEN_ID_LEN);
+    args[2] = record->username;
+    args[3] = record->client;
+    args[4] = address;
+    return token_sql_change(sql, TOKEN_SQL_EVENT, args, &rows, pool);
+}
+
 static int query(const token_sql_t *sql, const char *text)
 {
     int rows;
@@ -264,25 +279,38 @@ void token_sql_rollback(token_sql_t *sql)
     }
 }
 
-static int insert_heir(const token_sql_t *sql, const char *digest,
-                       const char *heir_digest, const token_record_t *heir,
-                       apr_pool_t *pool)
+static int insert_heir(const token_sql_t *sql,
+                       const token_rotation_t *rotation, apr_pool_t *pool)
 {
+    const token_record_t *heir = rotation->heir;
     const char *args[4];
     int rows;
 
-    args[0] = heir_digest;
+    args[0] = rotation->heir_digest;
     args[1] = apr_psprintf(pool, "%" APR_INT64_T_FMT, heir->created_at);
     args[2] = apr_psprintf(pool, "%" APR_INT64_T_FMT, heir->expires_at);
-    args[3] = digest;
+    args[3] = rotation->digest;
     return token_sql_change(sql, TOKEN_SQL_HEIR, args, &rows, pool);
 }
 
-int token_sql_rotate(token_sql_t *sql,
-                     const char digest[TOKEN_DIGEST_LEN + 1],
-                     const char heir_digest[TOKEN_DIGEST_LEN + 1],
-                     const token_record_t *heir, int *rows,
-                     apr_pool_t *pool)
+static int note_rotation(const token_sql_t *sql,
+                         const token_rotation_t *rotation, apr_pool_t *pool)
+{
+    token_record_t old = *rotation->heir;
+    int rc;
+
+    if (!rotation->address) {
+        return 0;
+    }
+    old.id = rotation->digest;
+    rc = token_sql_note(sql, TOKEN_EVENT_ROTATED, &old, rotation->address,
+                        pool);
+    return rc ? rc : token_sql_note(sql, TOKEN_EVENT_ISSUED, rotation->heir,
+                                    rotation->address, pool);
+}
+
+int token_sql_rotate(token_sql_t *sql, const token_rotation_t *rotation,
+                     int *rows, apr_pool_t *pool)
 {
     const char *args[1];
     int rc = token_sql_begin(sql);
@@ -291,7 +319,7 @@ int token_sql_rotate(token_sql_t *sql,
     if (rc) {
         return rc;
     }
-    args[0] = digest;
+    args[0] = rotation->digest;
     /* Of two at once the second waits here for the first, and finds the
      * token superseded then. */
     rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, rows, pool);
@@ -300,7 +328,10 @@ int token_sql_rotate(token_sql_t *sql,
         return 0;
     }
     if (rc == 0) {
-        rc = insert_heir(sql, digest, heir_digest, heir, pool);
+        rc = insert_heir(sql, rotation, pool);
+    }
+    if (rc == 0) {
+        rc = note_rotation(sql, rotation, pool);
     }
     return rc ? rc : token_sql_commit(sql);
 }

@@ -63,6 +63,19 @@ int token_sql_issue(const token_sql_t *sql, const token_record_t *record,
                     const char digest[TOKEN_DIGEST_LEN + 1], int *rows,
                     apr_pool_t *pool);
 
+/* What can become of a token. */
+#define TOKEN_EVENT_ISSUED "issued"
+#define TOKEN_EVENT_ROTATED "rotated"
+#define TOKEN_EVENT_REVOKED "revoked"
+#define TOKEN_EVENT_EVICTED "evicted"
+#define TOKEN_EVENT_REUSED "reused"
+
+/* Writes a row of auth_token_event: what became of a record's token; address
+ * is where the request came from, or "". */
+int token_sql_note(const token_sql_t *sql, const char *event,
+                   const token_record_t *record, const char *address,
+                   apr_pool_t *pool);
+
 /* A transaction, as plain statements: apr_dbd's own crash on a connection
  * that is lost.  What fails in between leaves it open, so that
  * apr_dbd_error() can still tell why: roll it back then. */
@@ -70,14 +83,19 @@ int token_sql_begin(token_sql_t *sql);
 int token_sql_commit(token_sql_t *sql);
 void token_sql_rollback(token_sql_t *sql);
 
-/* Supersedes the token of a digest by an heir, of which digest, created_at
- * and expires_at are given, in a transaction: *rows is 1, or 0 and nothing
- * is changed when it has an heir already or cannot be used. */
-int token_sql_rotate(token_sql_t *sql,
-                     const char digest[TOKEN_DIGEST_LEN + 1],
-                     const char heir_digest[TOKEN_DIGEST_LEN + 1],
-                     const token_record_t *heir, int *rows,
-                     apr_pool_t *pool);
+/* Which token is superseded, and by whom.  Of the heir's record the table
+ * takes created_at and expires_at, the note its user and client. */
+typedef struct token_rotation_t {
+    const char *digest;
+    const char *heir_digest;
+    const token_record_t *heir;
+    const char *address;        /* noted with it; NULL: it is not noted */
+} token_rotation_t;
+
+/* Rotates in a transaction: *rows is 1, or 0 and nothing is changed when the
+ * token has an heir already or cannot be used. */
+int token_sql_rotate(token_sql_t *sql, const token_rotation_t *rotation,
+                     int *rows, apr_pool_t *pool);
 
 /* Makes the native table where it is missing.  An error of SQLite may leave
  * a transaction open: close the connection. */

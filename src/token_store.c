@@ -198,7 +198,17 @@ static void note_job(const task_t *task, int done)
     }
 }
 
-/* That a token cannot be stored is said each time. */
+/* What was not stored is said each time. */
+static void note_write(const task_t *task)
+{
+    const char *what = task->kind == TOKEN_STORE_WRITE
+        ? "stores no token" : "notes no event (what it tells of is done)";
+
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
+                 "the token database %s: %s%s", what, task->error,
+                 get_cure(task->error));
+}
+
 static void note_result(const task_t *task, int done)
 {
     volatile apr_uint32_t *trouble =
@@ -213,10 +223,9 @@ static void note_result(const task_t *task, int done)
                          "the token database answers again");
         }
     }
-    else if (task->kind == TOKEN_STORE_WRITE && task->answered) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
-                     "the token database stores no token: %s%s", task->error,
-                     get_cure(task->error));
+    else if ((task->kind == TOKEN_STORE_WRITE && task->answered)
+             || task->kind == TOKEN_STORE_NOTE) {
+        note_write(task);
     }
     else if (!apr_atomic_xchg32(trouble, 1)) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,

@@ -22,11 +22,13 @@ typedef struct token_store_conf_t {
                                          * dialect's; NULL: unset */
 } token_store_conf_t;
 
-/* Whose database is meant, and whose memory the answer is from. */
+/* Whose database is meant, whose memory the answer is from, and who asks. */
 typedef struct token_store_t {
     server_rec *server;
     const token_store_conf_t *conf;
     apr_pool_t *pool;
+    const char *address;        /* changes are noted with it; NULL: they are
+                                 * not */
 } token_store_t;
 
 /* For the optional_fn_retrieve hook: where mod_dbd's functions are. */
@@ -46,6 +48,7 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
 typedef enum {
     TOKEN_STORE_READ = 0,
     TOKEN_STORE_WRITE,          /* somebody waits: each failure is said */
+    TOKEN_STORE_NOTE,           /* of what is done already: likewise */
     TOKEN_STORE_JOB             /* it will be tried again later */
 } token_store_kind_t;
 

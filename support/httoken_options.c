@@ -18,9 +18,11 @@
 #define CLIENT_MAX 100
 #define SCOPE_MAX 1000
 #define LIFETIME ((apr_int64_t)30 * 86400)
+#define AGE ((apr_int64_t)30 * 86400)
 
 /* Options without a letter. */
-enum { OPTION_JSON = 256, OPTION_PREFIX, OPTION_PRINT, OPTION_USER };
+enum { OPTION_JSON = 256, OPTION_PREFIX, OPTION_PRINT, OPTION_USER,
+    OPTION_AGE };
 
 static const apr_getopt_option_t known_options[] = {
     { "driver", 'd', 1, NULL },
@@ -34,6 +36,7 @@ static const apr_getopt_option_t known_options[] = {
     { "prefix", OPTION_PREFIX, 1, NULL },
     { "print", OPTION_PRINT, 0, NULL },
     { "user", OPTION_USER, 1, NULL },
+    { "age", OPTION_AGE, 1, NULL },
     { "help", 'h', 0, NULL },
     { NULL, 0, 0, NULL }
 };
@@ -49,7 +52,8 @@ static const struct {
     { "show", 1, 1 },
     { "rotate", 1, 1 },
     { "revoke", 0, 1 },
-    { "verify", 0, 0 }
+    { "verify", 0, 0 },
+    { "purge", 0, 0 }
 };
 
 const char httoken_options_usage[] =
@@ -68,6 +72,7 @@ const char httoken_options_usage[] =
     "  revoke ID            end one token\n"
     "  revoke --user USER   end all tokens of a user\n"
     "  verify               read a token from stdin and say what it is\n"
+    "  purge [--age TIME]   remove rows of tokens dead for so long (30d)\n"
     "\n"
     "  -d DRIVER -p PARAMS  the DBDriver and DBDParams of httpd.conf\n"
     "  -f FILE              the SQLite database FILE\n"
@@ -146,6 +151,16 @@ static int set_lifetime(httoken_options_t *options, const char *text)
     return 1;
 }
 
+static int set_age(httoken_options_t *options, const char *text)
+{
+    if (!token_text_seconds(&options->age, text)) {
+        httoken_output_error("--age %s: an age is a number, with s, min, h "
+                             "or d behind it, at most ten years", text);
+        return 0;
+    }
+    return 1;
+}
+
 static int set_prefix(httoken_options_t *options, const char *text)
 {
     options->prefix = text;
@@ -165,7 +180,7 @@ typedef struct {
 } database_t;
 
 /* Options that belong to one command, as bits. */
-enum { OF_INIT = 1, OF_CREATE = 2, OF_REVOKE = 4 };
+enum { OF_INIT = 1, OF_CREATE = 2, OF_REVOKE = 4, OF_PURGE = 8 };
 
 static int set_database(database_t *database, int option, const char *value)
 {
@@ -198,6 +213,8 @@ static int set_option(httoken_options_t *options, database_t *database,
     case OPTION_PRINT:
         options->print = 1;
         return 1;
+    case OPTION_AGE:
+        return set_age(options, value);
     case OPTION_USER:
         options->user = value;
         return is_name("--user USER", value, 1, USERNAME_MAX);
@@ -218,6 +235,8 @@ static int get_owner(int option)
         return OF_CREATE;
     case OPTION_USER:
         return OF_REVOKE;
+    case OPTION_AGE:
+        return OF_PURGE;
     default:
         return 0;
     }
@@ -235,6 +254,10 @@ static int check_owners(httoken_command_t command, int owners)
     }
     if ((owners & OF_REVOKE) && command != HTTOKEN_REVOKE) {
         httoken_output_error("--user is for revoke");
+        return 0;
+    }
+    if ((owners & OF_PURGE) && command != HTTOKEN_PURGE) {
+        httoken_output_error("--age is for purge");
         return 0;
     }
     return 1;
@@ -344,6 +367,7 @@ int httoken_options_read(httoken_options_t *options, int argc,
     options->scope = "";
     options->networks = "";
     options->lifetime = LIFETIME;
+    options->age = AGE;
     if (!read_words(options, argc, argv, pool)) {
         httoken_output_error("see httoken --help");
         return HTTOKEN_USAGE;

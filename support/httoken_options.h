@@ -16,6 +16,7 @@ typedef enum {
     HTTOKEN_ROTATE,
     HTTOKEN_REVOKE,
     HTTOKEN_VERIFY,
+    HTTOKEN_PURGE,
     HTTOKEN_COMMANDS
 } httoken_command_t;
 
@@ -31,6 +32,7 @@ typedef struct httoken_options_t {
     const char *networks;       /* ranges separated by one blank, or "" */
     apr_int64_t lifetime;       /* seconds */
     const char *user;           /* of revoke --user, or NULL */
+    apr_int64_t age;            /* seconds, of purge --age */
     int json;
     int print;
 } httoken_options_t;

@@ -72,3 +72,32 @@ CREATE INDEX IF NOT EXISTS auth_token_revoked_at ON auth_token (revoked_at)
 -- What was rotated lately.
 CREATE INDEX IF NOT EXISTS auth_token_superseded_at
     ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL;
+
+-- What happened to tokens, where AuthTokenAudit is On, and by httoken.  Rows
+-- are only ever added.
+CREATE TABLE IF NOT EXISTS auth_token_event (
+    -- When, by the database's clock.
+    at integer NOT NULL,
+
+    -- issued, rotated, revoked, evicted or reused.
+    event text NOT NULL,
+
+    -- The token's public name, the first 16 digits of its digest.
+    id text NOT NULL,
+
+    -- Its user.
+    username text NOT NULL,
+
+    -- Which of his programs it was given to.
+    client text NOT NULL,
+
+    -- Where the request came from; '' for httoken.
+    address text NOT NULL
+);
+
+-- What happened to a user's tokens.
+CREATE INDEX IF NOT EXISTS auth_token_event_username
+    ON auth_token_event (username, at);
+
+-- What happened when, and throwing away what is too old.
+CREATE INDEX IF NOT EXISTS auth_token_event_at ON auth_token_event (at);

@@ -35,6 +35,8 @@ sub all_commands {
     revoke($where, $token);
     strangers($where, $sql);
     rotate($where);
+    purge($where, $sql);
+    events($where, $sql);
     return;
 }
 
@@ -314,5 +316,51 @@ sub strangers {
     my $run = httoken(@$where, 'list');
     like($run->{out}, qr/\?\[2J\?\?x/, 'control characters are not printed');
     unlike($run->{out}, qr/\e|\x{c2}\x{9b}/, 'of neither kind');
+    return;
+}
+
+sub purge {
+    my ($where, $sql) = @_;
+    my $pg = $where->[0] eq '-d';
+    my $ago = $pg ? "now() - interval '%d s'" : 'strftime(\'%%s\') - %d';
+    my $old = httoken_json(@$where, 'create', 'dave')->{json}{id};
+    my $young = httoken_json(@$where, 'create', 'dave')->{json}{id};
+    $sql->("UPDATE auth_token SET expires_at = " . sprintf($ago, 40 * 86400)
+        . " WHERE digest LIKE '$old%'");
+    $sql->("UPDATE auth_token SET revoked_at = " . sprintf($ago, 7200)
+        . " WHERE digest LIKE '$young%'");
+    is(httoken(@$where, 'purge')->{out}, "1 row removed.\n",
+        'purge removes what is dead for longer than 30 days');
+    is(httoken(@$where, 'show', $old)->{exit}, 1, 'that one');
+    is(httoken(@$where, 'show', $young)->{exit}, 0, 'the other stays');
+    is_deeply(httoken_json(@$where, 'purge', '--age', '1h')->{json},
+        { removed => 1 }, 'or for as long as is said');
+    is(httoken(@$where, 'purge', '--age', '1h')->{out}, "0 rows removed.\n",
+        'and none the second time');
+    return;
+}
+
+sub events {
+    my ($where, $sql) = @_;
+    my $old = httoken_json(@$where, 'create', 'erin', '-c', 'prog')->{json}{id};
+    my $heir = httoken_json(@$where, 'rotate', $old)->{json}{id};
+    httoken(@$where, 'revoke', $heir);
+    httoken(@$where, 'revoke', $heir);
+    my $count = sub {
+        return $sql->('SELECT count(*) FROM auth_token_event WHERE'
+            . " username = 'erin' AND client = 'prog' AND address = ''"
+            . " AND event = '$_[0]' AND id = '$_[1]'");
+    };
+    is($count->(@$_), 1, "one event: @$_") for [ issued => $old ],
+        [ rotated => $old ], [ issued => $heir ], [ revoked => $heir ];
+    is($sql->("SELECT count(*) FROM auth_token_event WHERE username = 'erin'"),
+        4, 'and no other');
+    $sql->('DROP TABLE auth_token_event');
+    is(httoken(@$where, 'create', 'erin')->{exit}, 0,
+        'without that table there are tokens all the same');
+    is(httoken(@$where, 'revoke', '--user', 'erin')->{exit}, 0,
+        'and they can be revoked');
+    httoken(@$where, 'init');
+    is($sql->('SELECT count(*) FROM auth_token_event'), 0, 'init makes it');
     return;
 }

@@ -21,6 +21,7 @@ connect_timeout=2"
 CONF
 AuthTokenTable 100
 AuthTokenFlushInterval 1
+AuthTokenAudit On
 AuthTokenPurge 1h
 <Location "/api-token-auth/">
     SetHandler token-login
@@ -44,7 +45,7 @@ my ($create) = grep { /^CREATE ROLE httpd / } @sql;
 my @rest = grep { /^(?:ALTER ROLE httpd|GRANT) / } @sql;
 my $dbh = $pg->dbh($site->dbname);
 $dbh->do($_) for $create, @rest;
-is scalar(grep { /^GRANT / } @rest), 1, 'the manual has one GRANT';
+is scalar(grep { /^GRANT / } @rest), 2, 'the manual has two GRANTs';
 $site->start;
 
 my $token = $site->login('alice', 'wonder-land');
@@ -62,6 +63,9 @@ $site->log_like(qr/ evicted: /, 'eviction');
 my $last = $site->login('alice', 'wonder-land')->{token};
 is $site->request('DELETE', '/tokens/self', { auth($last) })->code, 204,
     'revocation';
+is join(' ', @{ $dbh->selectcol_arrayref('SELECT DISTINCT event FROM'
+    . ' auth_token_event ORDER BY 1') }), 'evicted issued revoked rotated',
+    'events';
 $dbh->do("UPDATE auth_token SET expires_at = now() - interval '2 h',"
     . " revoked_at = now() - interval '2 h'");
 $site->restart;
