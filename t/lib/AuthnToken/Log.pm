@@ -29,6 +29,7 @@ my @harmless = (
     qr/\[mpm_event:error\] .* \(9\)Bad file descriptor: AH00468: error closing /,
     # What the tests' own certificates and short configurations lack.
     qr/\[ssl:warn\] .* AH01873: Init: Session Cache is not configured/,
+    qr/\[ssl:warn\] .* AH01882: Init: this version of mod_ssl was compiled /,
     qr/\[ssl:warn\] .* AH01906: .* server certificate is a CA certificate/,
     qr/\[ssl:warn\] .* AH01909: .* server certificate does NOT include an ID/,
     qr/\[http2:warn\] .* AH10034: The mpm module \(prefork\.c\) is not /,
