@@ -66,9 +66,11 @@ static void log_verdict(request_rec *r, const token_memo_t *memo)
 
 /* The pool of the initial request keeps the answer; the settings are those
  * of the request that asks. */
-static void look_up(request_rec *r, token_memo_t *memo)
+static void look_up(request_rec *r, token_memo_t *memo,
+                    token_schema_t schema)
 {
     char digest[TOKEN_DIGEST_LEN + 1];
+    token_sought_t sought = { memo->text, digest, schema };
 
     if (!token_shared_crypt()
         || token_crypt_digest(digest, token_shared_crypt(), memo->text,
@@ -79,7 +81,7 @@ static void look_up(request_rec *r, token_memo_t *memo)
         return;
     }
     apr_cpystrn(memo->id, digest, sizeof(memo->id));
-    token_lookup_find(r, token_memo_initial(r)->pool, digest,
+    token_lookup_find(r, token_memo_initial(r)->pool, &sought,
                       &memo->finding);
 }
 
@@ -88,6 +90,7 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
 {
     request_rec *initial = token_memo_initial(r);
     token_memo_t *memo = token_memo_get(r);
+    token_schema_t schema;
 
     if (token_memo_is_of(memo, r, text, len)) {
         return memo;
@@ -97,8 +100,8 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
     memo->text = apr_pstrmemdup(initial->pool, text, len);
     memo->server = r->server;
     memo->finding.reason = TOKEN_REASON_MALFORMED;
-    if (token_text_is_native(text, len, token_conf_prefix(r->server))) {
-        look_up(r, memo);
+    if (token_conf_is_token(r->server, text, len, 0, &schema)) {
+        look_up(r, memo, schema);
     }
     log_verdict(r, memo);
     return memo;
@@ -247,6 +250,7 @@ static int answer_malformed(request_rec *r, const char *what,
 static int answer_basic(request_rec *r, const token_credential_t *credential)
 {
     const char *user, *password;
+    token_schema_t schema;
 
     if (!token_credential_basic(&user, &password, credential, r->pool)) {
         return answer_malformed(r, "not Base64 of user:password in UTF-8",
@@ -255,8 +259,8 @@ static int answer_basic(request_rec *r, const token_credential_t *credential)
     }
     /* The user's name beside a token does not matter: pip and npm send
      * words of their own. */
-    if (token_text_is_native(password, strlen(password),
-                             token_conf_prefix(r->server))) {
+    if (token_conf_is_token(r->server, password, strlen(password), 1,
+                            &schema)) {
         return answer_token(r, TOKEN_SCHEME_BASIC, password,
                             strlen(password));
     }
@@ -416,14 +420,15 @@ int token_auth_fixups(request_rec *r)
 static authn_status check_password(request_rec *r, const char *user,
                                    const char *password)
 {
+    token_schema_t schema;
     token_memo_t *memo;
 
     (void)user;
     token_http_vary(r);
     /* Not ours to judge; and an alias of ours cannot mint tokens. */
     if ((r->handler && strcmp(r->handler, TOKEN_HANDLER_LOGIN) == 0)
-        || !token_text_is_native(password, strlen(password),
-                                 token_conf_prefix(r->server))) {
+        || !token_conf_is_token(r->server, password, strlen(password), 1,
+                                &schema)) {
         return AUTH_USER_NOT_FOUND;
     }
     memo = judge_token(r, password, strlen(password));

@@ -54,16 +54,23 @@ void *token_conf_create_server(apr_pool_t *pool, server_rec *s)
     conf->audit = UNSET;
     conf->store.database = 0;
     conf->store.query_timeout = UNSET;
+    conf->store.schema = UNSET;
+    conf->store.legacy = UNSET;
     memset(conf->store.replaced, 0, sizeof(conf->store.replaced));
     return conf;
 }
 
-static void merge_replaced(token_store_conf_t *store,
-                           const token_store_conf_t *b,
-                           const token_store_conf_t *a)
+static void merge_store(token_store_conf_t *store,
+                        const token_store_conf_t *b,
+                        const token_store_conf_t *a)
 {
     int i;
 
+    store->database = a->database;
+    store->query_timeout = a->query_timeout != UNSET ? a->query_timeout
+                                                     : b->query_timeout;
+    store->schema = a->schema != UNSET ? a->schema : b->schema;
+    store->legacy = a->legacy != UNSET ? a->legacy : b->legacy;
     for (i = 0; i < TOKEN_SQL_STATEMENTS; i++) {
         store->replaced[i] = a->replaced[i] ? a->replaced[i]
                                             : b->replaced[i];
@@ -84,10 +91,7 @@ void *token_conf_merge_server(apr_pool_t *pool, void *base, void *add)
                                                       : b->flush_interval;
     conf->purge = a->purge != UNSET ? a->purge : b->purge;
     conf->audit = a->audit != UNSET ? a->audit : b->audit;
-    conf->store.database = a->store.database;
-    conf->store.query_timeout = a->store.query_timeout != UNSET
-        ? a->store.query_timeout : b->store.query_timeout;
-    merge_replaced(&conf->store, &b->store, &a->store);
+    merge_store(&conf->store, &b->store, &a->store);
     return conf;
 }
 
@@ -254,6 +258,24 @@ const char *token_conf_prefix(const server_rec *s)
     return prefix ? prefix : DEFAULT_TOKEN_PREFIX;
 }
 
+int token_conf_is_token(const server_rec *s, const char *text,
+                        apr_size_t len, int is_password,
+                        token_schema_t *schema)
+{
+    const token_server_conf_t *conf = get_conf(s);
+
+    *schema = token_store_schema(&conf->store);
+    if (token_schema_is_token(*schema, text, len, conf->prefix,
+                              is_password)) {
+        return 1;
+    }
+    if (conf->store.legacy > 0) {
+        *schema = (token_schema_t)conf->store.legacy;
+        return token_schema_is_token(*schema, text, len, NULL, is_password);
+    }
+    return 0;
+}
+
 const token_store_conf_t *token_conf_store(const server_rec *s)
 {
     return &get_conf(s)->store;
@@ -294,8 +316,9 @@ apr_int64_t token_conf_purge(const server_rec *s)
 
 const char *token_conf_log_name(const request_rec *r, const char *name)
 {
-    return token_text_is_native(name, strlen(name),
-                                token_conf_prefix(r->server))
+    token_schema_t schema;
+
+    return token_conf_is_token(r->server, name, strlen(name), 1, &schema)
         ? "(a token in place of a name)" : name;
 }
 

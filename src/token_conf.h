@@ -75,7 +75,14 @@ apr_int64_t token_conf_rotation_grace(const token_dir_conf_t *conf);
 const token_quota_t *token_conf_max_per_user(const token_dir_conf_t *conf);
 int token_conf_expiry_header(const token_dir_conf_t *conf);
 
+/* What native tokens begin with. */
 const char *token_conf_prefix(const server_rec *s);
+
+/* 1 when a text could be a token of this host; *schema says in whose tables
+ * it would be.  For is_password see token_schema.h. */
+int token_conf_is_token(const server_rec *s, const char *text,
+                        apr_size_t len, int is_password,
+                        token_schema_t *schema);
 const token_store_conf_t *token_conf_store(const server_rec *s);
 apr_uint32_t token_conf_table(const server_rec *s);
 apr_interval_time_t token_conf_poll_interval(const server_rec *s);

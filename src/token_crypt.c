@@ -91,25 +91,58 @@ static int digest_text(unsigned char md[EVP_MAX_MD_SIZE], unsigned int *mdlen,
         && EVP_DigestFinal_ex(context, md, mdlen) == 1;
 }
 
+static void write_hex(char *out, const unsigned char *bytes, apr_size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        out[2 * i] = hex[bytes[i] >> 4];
+        out[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    out[2 * len] = '\0';
+}
+
 apr_status_t token_crypt_digest(char out[TOKEN_DIGEST_LEN + 1],
                                 const token_crypt_t *crypt,
                                 const char *text, apr_size_t len)
 {
-    static const char hex[] = "0123456789abcdef";
     unsigned char md[EVP_MAX_MD_SIZE];
     unsigned int mdlen = 0;
-    unsigned int i;
 
     out[0] = '\0';
     if (!digest_text(md, &mdlen, crypt, text, len)
         || mdlen * 2 != TOKEN_DIGEST_LEN) {
         return APR_EGENERAL;
     }
-    for (i = 0; i < mdlen; i++) {
-        out[2 * i] = hex[md[i] >> 4];
-        out[2 * i + 1] = hex[md[i] & 15];
+    write_hex(out, md, mdlen);
+    return APR_SUCCESS;
+}
+
+const char *token_crypt_sha512(const char *bytes, apr_size_t len,
+                               apr_pool_t *pool)
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned int mdlen = 0;
+    char *out = apr_palloc(pool, 2 * EVP_MAX_MD_SIZE + 1);
+
+    if (EVP_Digest(bytes, len, md, &mdlen, EVP_sha512(), NULL) != 1) {
+        return NULL;
     }
-    out[TOKEN_DIGEST_LEN] = '\0';
+    write_hex(out, md, mdlen);
+    return out;
+}
+
+apr_status_t token_crypt_hex(char *out, apr_size_t n)
+{
+    unsigned char bytes[TOKEN_HEX_MAX / 2];
+
+    out[0] = '\0';
+    if (n > TOKEN_HEX_MAX || RAND_bytes(bytes, (int)(n / 2)) != 1) {
+        return APR_EGENERAL;
+    }
+    write_hex(out, bytes, n / 2);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
     return APR_SUCCESS;
 }
 

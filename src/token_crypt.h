@@ -27,6 +27,16 @@ apr_status_t token_crypt_digest(char out[TOKEN_DIGEST_LEN + 1],
                                 const token_crypt_t *crypt,
                                 const char *text, apr_size_t len);
 
+/* SHA-512 of len bytes in lower-case hex, NULL when OpenSSL fails: for
+ * tables of others. */
+const char *token_crypt_sha512(const char *bytes, apr_size_t len,
+                               apr_pool_t *pool);
+
+/* n random digits, lower-case hex, and a NUL; APR_EGENERAL: no randomness.
+ * n is even, and TOKEN_HEX_MAX at most. */
+#define TOKEN_HEX_MAX 64
+apr_status_t token_crypt_hex(char *out, apr_size_t n);
+
 /* Writes a new token, 178 bits from RAND_bytes without modulo bias.
  * APR_EGENERAL and "" in out when there is no randomness. */
 apr_status_t token_crypt_token(char out[TOKEN_TEXT_MAX + 1],

@@ -164,7 +164,7 @@ static const char *const sqlite3_schema[] = {
 };
 
 static const token_dialect_t dialects[] = {
-    { "pgsql", 1, pgsql_schema, {
+    { "pgsql", TOKEN_SCHEMA_NATIVE, 1, pgsql_schema, {
         "SELECT to_regclass('auth_token') WHERE "
             "to_regclass('auth_token') IS NOT NULL",
         PG_RECORD "WHERE digest = " PG_DIGEST,
@@ -210,7 +210,7 @@ static const token_dialect_t dialects[] = {
         "SELECT to_regclass('auth_token_event') WHERE "
             "to_regclass('auth_token_event') IS NOT NULL"
     } },
-    { "sqlite3", 0, sqlite3_schema, {
+    { "sqlite3", TOKEN_SCHEMA_NATIVE, 0, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
             "AND name = 'auth_token'",
         LITE_RECORD "WHERE digest = %s",
@@ -259,10 +259,14 @@ static const token_dialect_t dialects[] = {
     } }
 };
 
-const token_dialect_t *token_dialect_find(const char *driver)
+const token_dialect_t *token_dialect_find(const char *driver,
+                                          token_schema_t schema)
 {
     apr_size_t i;
 
+    if (schema != TOKEN_SCHEMA_NATIVE) {
+        return token_dialect_django(driver, schema);
+    }
     for (i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++) {
         if (strcmp(dialects[i].driver, driver) == 0) {
             return &dialects[i];

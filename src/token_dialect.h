@@ -1,12 +1,14 @@
 /* Copyright (C) 2026 the mod_authn_token authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What is asked of the native table, and in which words, for each apr_dbd
- * driver; and which of these words an administrator may replace. */
+/* What is asked of the tables, and in which words, for each apr_dbd driver and
+ * schema; and which of these words an administrator may replace. */
 #ifndef TOKEN_DIALECT_H
 #define TOKEN_DIALECT_H
 
 #include "apr_pools.h"
+
+#include "token_schema.h"
 
 /* Of the records that POLL and the statements from SHOW_OWN on answer, id is
  * the whole digest. */
@@ -45,16 +47,23 @@ typedef enum {
 /* What differs between databases. */
 typedef struct token_dialect_t {
     const char *driver;             /* apr_dbd's name of it */
+    token_schema_t schema;
     int forgets;                    /* a prepared statement may be gone, or
                                      * another's: behind pgbouncer, after a
                                      * restart */
-    const char *const *schema;      /* DDL, ended by NULL; may be repeated */
+    const char *const *ddl;         /* ended by NULL; may be repeated; NULL
+                                     * where the tables are another's */
     const char *statement[TOKEN_SQL_STATEMENTS];    /* NULL: there is nothing
                                                      * to be done */
 } token_dialect_t;
 
 /* NULL: no statements for that driver. */
-const token_dialect_t *token_dialect_find(const char *driver);
+const token_dialect_t *token_dialect_find(const char *driver,
+                                          token_schema_t schema);
+
+/* The same of Django's tables alone. */
+const token_dialect_t *token_dialect_django(const char *driver,
+                                            token_schema_t schema);
 
 /* The statement that AuthTokenQuery calls so; 0: none. */
 int token_dialect_name(token_sql_name_t *name, const char *word);

@@ -133,6 +133,41 @@ static const char *set_purge(cmd_parms *cmd, void *dconf, const char *arg)
                         (int)TOKEN_SECONDS_MAX);
 }
 
+static const char *set_schema(cmd_parms *cmd, void *dconf, const char *name,
+                              const char *version)
+{
+    token_schema_t schema;
+
+    (void)dconf;
+    if (!token_schema_named(&schema, name, version)) {
+        return apr_psprintf(cmd->pool, "AuthTokenSchema \"%s\": must be "
+                            "native, drf, knox, knox 4, oauth-toolkit or "
+                            "oauth-toolkit 2",
+                            version ? apr_pstrcat(cmd->pool, name, " ",
+                                                  version, NULL) : name);
+    }
+    get_server(cmd)->store.schema = (int)schema;
+    return NULL;
+}
+
+static const char *set_legacy(cmd_parms *cmd, void *dconf, const char *name)
+{
+    int *legacy = &get_server(cmd)->store.legacy;
+
+    (void)dconf;
+    if (apr_cstr_casecmp(name, "none") == 0) {
+        *legacy = 0;
+    }
+    else if (apr_cstr_casecmp(name, "drf") == 0) {
+        *legacy = TOKEN_SCHEMA_DRF;
+    }
+    else {
+        return apr_psprintf(cmd->pool, "AuthTokenLegacy \"%s\": must be drf "
+                            "or none", name);
+    }
+    return NULL;
+}
+
 static const char *set_audit(cmd_parms *cmd, void *dconf, int on)
 {
     (void)dconf;
@@ -371,6 +406,12 @@ const command_rec token_directives_commands[] = {
     AP_INIT_TAKE1("AuthTokenQueryTimeout", set_query_timeout, NULL,
                   RSRC_CONF,
                   "how long a statement may take (default 2s)"),
+    AP_INIT_TAKE12("AuthTokenSchema", set_schema, NULL, RSRC_CONF,
+                   "whose tables are read: native, drf, knox, "
+                   "oauth-toolkit, and a version (default native)"),
+    AP_INIT_TAKE1("AuthTokenLegacy", set_legacy, NULL, RSRC_CONF,
+                  "drf: the keys of Django REST framework's table are good, "
+                  "too (default none)"),
     AP_INIT_FLAG("AuthTokenAudit", set_audit, NULL, RSRC_CONF,
                  "On to note in auth_token_event what becomes of tokens "
                  "(default Off)"),

@@ -73,6 +73,7 @@ static int begin_store_job(int state, token_store_t *store, server_rec *s,
     store->server = s;
     store->conf = token_conf_store(s);
     store->pool = pool;
+    store->schema = token_store_schema(store->conf);
     store->address = NULL;
     return begin_job(state);
 }
@@ -231,17 +232,22 @@ static apr_status_t add_job(const char *name, int singleton,
  * has a thread of its own: the removal of rows takes its time. */
 static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
 {
+    const token_store_conf_t *store = token_conf_store(s);
     apr_interval_time_t poll = token_conf_poll_interval(s);
     apr_interval_time_t flush = token_conf_flush_interval(s);
     apr_status_t rv = APR_SUCCESS;
 
-    if (poll > 0 && token_shared_table()) {
+    if (poll > 0 && token_shared_table()
+        && token_store_has(store, TOKEN_SQL_POLL)) {
         rv = add_job("_authn_token_poll_", 1, poll, s, do_poll, pconf);
     }
-    if (rv == APR_SUCCESS && flush > 0 && token_shared_table()) {
+    if (rv == APR_SUCCESS && flush > 0 && token_shared_table()
+        && token_store_has(store, TOKEN_SQL_TOUCH)) {
         rv = add_job("_authn_token_flush_", 1, flush, s, do_flush, pconf);
     }
-    if (rv == APR_SUCCESS && token_conf_purge(s) > 0) {
+    if (rv == APR_SUCCESS && token_conf_purge(s) > 0
+        && (token_store_has(store, TOKEN_SQL_PURGE_EXPIRED)
+            || token_store_has(store, TOKEN_SQL_PURGE_REVOKED))) {
         rv = add_job("_authn_token_purge_", 1, apr_time_from_sec(1), s,
                      do_purge, pconf);
     }

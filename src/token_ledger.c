@@ -122,11 +122,25 @@ static int ask_user(const token_sql_t *sql, const char *username,
     return rc;
 }
 
+/* Whether he is active, unless the record itself says it. */
+static int judge_user(const token_sql_t *sql, token_record_t *record,
+                          apr_pool_t *pool)
+{
+    int active = 0;
+    int rc;
+
+    if (record->is_inactive >= 0) {
+        return 0;
+    }
+    rc = ask_user(sql, record->username, &active, pool);
+    record->is_inactive = !active;
+    return rc;
+}
+
 static int find_token(token_sql_t *sql, void *baton, int attempt)
 {
     search_t *search = baton;
     const char *args[1];
-    int active = 0;
     int rc;
 
     (void)attempt;
@@ -135,8 +149,7 @@ static int find_token(token_sql_t *sql, void *baton, int attempt)
     rc = token_sql_select(sql, TOKEN_SQL_VALIDATE, args, keep_found, search,
                           search->pool);
     if (rc == 0 && search->found) {
-        rc = ask_user(sql, search->record->username, &active, search->pool);
-        search->record->is_inactive |= !active;
+        rc = judge_user(sql, search->record, search->pool);
     }
     return rc;
 }
@@ -161,14 +174,19 @@ static token_ledger_status_t run_search(const token_store_t *store,
 }
 
 token_ledger_status_t token_ledger_find(
-    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
-    token_record_t *record)
+    const token_store_t *store, const char *key,
+    const char digest[TOKEN_DIGEST_LEN + 1], token_record_t *record)
 {
     search_t search;
+    token_ledger_status_t status;
 
-    search.argument = digest;
+    search.argument = key;
     search.record = record;
-    return run_search(store, find_token, &search);
+    status = run_search(store, find_token, &search);
+    if (status == TOKEN_LEDGER_DONE && !*record->id) {
+        record->id = apr_pstrmemdup(store->pool, digest, TOKEN_ID_LEN);
+    }
+    return status;
 }
 
 token_ledger_status_t token_ledger_user(const token_store_t *store,
@@ -176,6 +194,9 @@ token_ledger_status_t token_ledger_user(const token_store_t *store,
 {
     search_t search;
 
+    if (!token_store_has(store->conf, TOKEN_SQL_USER)) {
+        return TOKEN_LEDGER_DONE;
+    }
     search.argument = username;
     return run_search(store, find_user, &search);
 }

@@ -26,10 +26,11 @@ typedef struct token_quota_t {
                                  * are revoked */
 } token_quota_t;
 
-/* Finds the record of a digest; its strings are from the store's pool. */
+/* Finds the record of a key (see token_schema_key); its strings are from the
+ * store's pool, its id is the digest's if the table has none. */
 token_ledger_status_t token_ledger_find(
-    const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
-    token_record_t *record);
+    const token_store_t *store, const char *key,
+    const char digest[TOKEN_DIGEST_LEN + 1], token_record_t *record);
 
 /* DONE: a user may use tokens, or nobody is asked about that; NONE, DOWN. */
 token_ledger_status_t token_ledger_user(const token_store_t *store,

@@ -33,7 +33,7 @@ static const token_limit_t bad_tokens = { 100, 60 };
 typedef struct {
     request_rec *r;
     apr_pool_t *pool;           /* keeps the answer */
-    const char *digest;
+    const token_sought_t *sought;
     apr_int64_t now;
     token_key_t key;
     token_entry_t *entry;
@@ -91,7 +91,7 @@ static int ask_table(question_t *q, token_finding_t *finding)
     if (!table) {
         return 0;
     }
-    token_table_key(&q->key, q->digest,
+    token_table_key(&q->key, q->sought->digest,
                     token_conf_store(q->r->server)->database);
     q->entry = apr_palloc(q->pool, sizeof(*q->entry));
     q->status = token_table_get(table, &q->key, q->entry, q->now);
@@ -188,7 +188,7 @@ static void write_use(const question_t *q, const token_store_t *store,
     if (record->idle_timeout && interval
         && q->now - record->last_used_at >= interval) {
         args[0] = apr_psprintf(q->pool, "{\"%s\":%" APR_INT64_T_FMT "}",
-                               q->digest, q->now);
+                               q->sought->digest, q->now);
         token_ledger_change(store, TOKEN_SQL_TOUCH, args, TOKEN_STORE_JOB,
                             &rows);
     }
@@ -235,6 +235,21 @@ static void forget_record(const question_t *q)
     token_table_put_unknown(token_shared_table(), &q->key, q->now);
 }
 
+static token_ledger_status_t find_record(const question_t *q,
+                                         const token_store_t *store,
+                                         token_record_t *record)
+{
+    const char *key = token_schema_key(q->sought->schema, q->sought->text,
+                                       q->sought->digest, q->pool);
+
+    if (!key) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r,
+                      "OpenSSL cannot compute SHA-512");
+        return TOKEN_LEDGER_DOWN;
+    }
+    return token_ledger_find(store, key, q->sought->digest, record);
+}
+
 static void ask_database(const question_t *q, token_finding_t *finding)
 {
     token_record_t record;
@@ -242,11 +257,12 @@ static void ask_database(const question_t *q, token_finding_t *finding)
     token_store_t store;
 
     token_revoke_bind(&store, q->r, q->pool);
+    store.schema = q->sought->schema;
     if (token_shared_table()) {
         token_table_ticket(token_shared_table(), &ticket);
     }
     token_shared_count(TOKEN_STATS_MISS);
-    switch (token_ledger_find(&store, q->digest, &record)) {
+    switch (find_record(q, &store, &record)) {
     case TOKEN_LEDGER_DONE:
         merge_use(q, &record);
         judge_record(q, finding, &record);
@@ -283,7 +299,7 @@ static void answer(question_t *q, token_finding_t *finding)
 }
 
 void token_lookup_find(request_rec *r, apr_pool_t *pool,
-                       const char digest[TOKEN_DIGEST_LEN + 1],
+                       const token_sought_t *sought,
                        token_finding_t *finding)
 {
     question_t q;
@@ -292,13 +308,13 @@ void token_lookup_find(request_rec *r, apr_pool_t *pool,
     memset(&q, 0, sizeof(q));
     q.r = r;
     q.pool = pool;
-    q.digest = digest;
+    q.sought = sought;
     /* Not request_time: a request may be long in coming. */
     q.now = apr_time_sec(apr_time_now());
     answer(&q, finding);
     if (finding->verdict == TOKEN_DENIED
         && finding->reason == TOKEN_REASON_REUSE) {
-        token_revoke_family(r, pool, digest, &finding->record,
+        token_revoke_family(r, pool, sought->digest, &finding->record,
                             token_conf_rotation_grace(token_conf_dir(r)));
     }
 }

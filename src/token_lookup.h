@@ -10,6 +10,7 @@
 
 #include "token_crypt.h"
 #include "token_record.h"
+#include "token_schema.h"
 
 typedef struct token_finding_t {
     token_verdict_t verdict;
@@ -18,9 +19,16 @@ typedef struct token_finding_t {
     token_record_t record;      /* zeroed when none is known */
 } token_finding_t;
 
+/* A token, and in whose tables it would be. */
+typedef struct token_sought_t {
+    const char *text;
+    const char *digest;         /* TOKEN_DIGEST_LEN digits */
+    token_schema_t schema;
+} token_sought_t;
+
 /* Judges by the settings in force for r; strings are from pool. */
 void token_lookup_find(request_rec *r, apr_pool_t *pool,
-                       const char digest[TOKEN_DIGEST_LEN + 1],
+                       const token_sought_t *sought,
                        token_finding_t *finding);
 
 #endif

@@ -58,7 +58,7 @@ static token_reason_t find_fault(const token_record_t *record,
     if (now >= record->expires_at || token_record_is_idle(record, now)) {
         return TOKEN_REASON_EXPIRED;
     }
-    if (record->is_inactive) {
+    if (record->is_inactive > 0) {
         return TOKEN_REASON_INACTIVE;
     }
     if (!is_inside) {

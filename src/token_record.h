@@ -25,7 +25,7 @@ typedef struct token_record_t {
     apr_int64_t superseded_at;  /* rotated away; it has an heir */
     apr_int64_t revoked_at;
     apr_int64_t idle_timeout;   /* seconds it may be unused; 0: no limit */
-    int is_inactive;            /* 1: its owner may use none */
+    int is_inactive;            /* 1: its owner may use none; -1: not said */
 } token_record_t;
 
 /* A decision about a credential.  Zero is the refusal. */

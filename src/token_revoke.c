@@ -22,6 +22,7 @@ void token_revoke_bind(token_store_t *store, request_rec *r,
     store->server = r->server;
     store->conf = token_conf_store(r->server);
     store->pool = pool;
+    store->schema = token_store_schema(store->conf);
     store->address = token_conf_audit(r->server) ? r->useragent_ip : NULL;
 }
 

@@ -98,7 +98,7 @@ static int open_and_make(const setup_t *setup, const char *path)
     int made;
 
     memset(&sql, 0, sizeof(sql));
-    sql.dialect = token_dialect_find("sqlite3");
+    sql.dialect = token_dialect_find("sqlite3", TOKEN_SCHEMA_NATIVE);
     sql.pool = setup->pool;
     sql.prepared = apr_hash_make(setup->pool);
     if (apr_dbd_get_driver(setup->pool, "sqlite3", &sql.driver)

@@ -150,7 +150,7 @@ void token_slot_write_record(token_word_t *slot,
     token_slot_store(&words[2], record->superseded_at);
     token_slot_store(&words[3], record->revoked_at);
     token_slot_store(&words[4], (apr_uint64_t)record->idle_timeout << 1
-                                | (record->is_inactive != 0));
+                                | (record->is_inactive > 0));
     for (i = 0; i < TEXT_WORDS; i++) {
         apr_uint64_t word;
 

@@ -167,7 +167,8 @@ static void read_record(token_record_t *record, const token_sql_t *sql,
     record->revoked_at = apr_atoi64(column[COLUMN_REVOKED]);
     record->family = column[COLUMN_FAMILY];
     record->idle_timeout = apr_atoi64(column[COLUMN_IDLE_TIMEOUT]);
-    record->is_inactive = is_false(column[COLUMN_ACTIVE]);
+    record->is_inactive = *column[COLUMN_ACTIVE]
+        ? is_false(column[COLUMN_ACTIVE]) : -1;
 }
 
 int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
@@ -341,7 +342,7 @@ static int run_schema(const token_sql_t *sql)
     const char *const *ddl;
     int rows;
 
-    for (ddl = sql->dialect->schema; *ddl; ddl++) {
+    for (ddl = sql->dialect->ddl; *ddl; ddl++) {
         int rc = apr_dbd_query(sql->driver, sql->handle, &rows, *ddl);
 
         if (rc) {

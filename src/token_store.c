@@ -93,11 +93,28 @@ static int is_sqlite(const token_sql_t *sql)
     return strcmp(sql->dialect->driver, "sqlite3") == 0;
 }
 
-static int bind_sql(token_sql_t *sql, const token_store_conf_t *conf,
-                    ap_dbd_t *dbd)
+token_schema_t token_store_schema(const token_store_conf_t *conf)
 {
-    sql->replaced = conf->replaced;
-    sql->dialect = token_dialect_find(apr_dbd_name(dbd->driver));
+    return conf->schema < 0 ? TOKEN_SCHEMA_NATIVE
+                            : (token_schema_t)conf->schema;
+}
+
+int token_store_has(const token_store_conf_t *conf, token_sql_name_t name)
+{
+    /* Each driver has the same. */
+    return conf->replaced[name]
+        ? *conf->replaced[name] != '\0'
+        : token_dialect_find("sqlite3", token_store_schema(conf))
+              ->statement[name] != NULL;
+}
+
+/* What replaces a statement is meant for the host's schema alone. */
+static int bind_sql(token_sql_t *sql, const token_store_conf_t *conf,
+                    token_schema_t schema, ap_dbd_t *dbd)
+{
+    sql->replaced = schema == token_store_schema(conf) ? conf->replaced
+                                                       : NULL;
+    sql->dialect = token_dialect_find(apr_dbd_name(dbd->driver), schema);
     sql->driver = dbd->driver;
     sql->handle = dbd->handle;
     sql->prepared = dbd->prepared;
@@ -146,7 +163,7 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
     token_sql_t sql;
 
     limit_breakers(conf, cfg);
-    if (!bind_sql(&sql, conf, dbd)) {
+    if (!bind_sql(&sql, conf, TOKEN_SCHEMA_NATIVE, dbd)) {
         if (!apr_atomic_xchg32(&told, 1)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cfg->server,
                          "DBDriver %s: tokens can be kept with pgsql and "
@@ -341,7 +358,7 @@ static int run_connected(task_t *task)
              "and DBDParams right for this host");
         return 0;
     }
-    if (bind_sql(&sql, store->conf, dbd)) {
+    if (bind_sql(&sql, store->conf, store->schema, dbd)) {
         done = run_attempts(task, &sql);
     }
     else {

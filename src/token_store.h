@@ -18,6 +18,9 @@ typedef struct token_store_conf_t {
     apr_uint32_t database;              /* numbered from 0: hosts that have
                                          * the same number share one */
     apr_interval_time_t query_timeout;  /* -1: unset, two seconds */
+    int schema;                         /* token_schema_t; -1: unset */
+    int legacy;                         /* a second one, whose tokens are
+                                         * good too; 0: none, -1: unset */
     const char *replaced[TOKEN_SQL_STATEMENTS]; /* texts in place of the
                                          * dialect's; NULL: unset */
 } token_store_conf_t;
@@ -27,6 +30,7 @@ typedef struct token_store_t {
     server_rec *server;
     const token_store_conf_t *conf;
     apr_pool_t *pool;
+    token_schema_t schema;      /* whose tables */
     const char *address;        /* changes are noted with it; NULL: they are
                                  * not */
 } token_store_t;
@@ -61,6 +65,12 @@ typedef int token_store_work_t(token_sql_t *sql, void *baton, int attempt);
  * is logged. */
 int token_store_run(const token_store_t *store, token_store_work_t *work,
                     void *baton, token_store_kind_t kind);
+
+/* The schema of a host. */
+token_schema_t token_store_schema(const token_store_conf_t *conf);
+
+/* 1 when there is such a statement. */
+int token_store_has(const token_store_conf_t *conf, token_sql_name_t name);
 
 /* 1 while this process does not ask that database. */
 int token_store_is_down(const token_store_conf_t *conf);

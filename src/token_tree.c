@@ -162,7 +162,11 @@ static token_server_conf_t *own_conf(server_rec *host, const server_rec *s,
 static int asks_otherwise(const token_server_conf_t *conf,
                           const server_rec *s)
 {
-    return memcmp(conf->store.replaced, token_conf_store(s)->replaced,
+    const token_store_conf_t *store = token_conf_store(s);
+
+    return conf->store.schema != store->schema
+        || conf->store.legacy != store->legacy
+        || memcmp(conf->store.replaced, store->replaced,
                   sizeof(conf->store.replaced)) != 0;
 }
 
@@ -185,10 +189,11 @@ apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
 
 /* --- what the databases are --- */
 
-/* A host's DBDriver and DBDParams, the last of each. */
+/* A host's DBDriver, DBDParams and AuthTokenSchema, the last of each. */
 typedef struct {
     const char *driver;
     const char *params;
+    token_schema_t schema;
 } database_t;
 
 static void see_database(database_t *database, const ap_directive_t *d,
@@ -203,6 +208,10 @@ static void see_database(database_t *database, const ap_directive_t *d,
         else if (apr_cstr_casecmp(d->directive, "DBDParams") == 0) {
             database->params = ap_getword_conf(pool, &args);
         }
+        else if (apr_cstr_casecmp(d->directive, "AuthTokenSchema") == 0) {
+            token_schema_named(&database->schema,
+                               ap_getword_conf(pool, &args), NULL);
+        }
         else if (apr_cstr_casecmp(d->directive, "<VirtualHost") != 0) {
             see_database(database, d->first_child, pool);
         }
@@ -212,7 +221,8 @@ static void see_database(database_t *database, const ap_directive_t *d,
 static void visit_database(const database_t *database,
                            token_tree_visit_fn *visit, void *baton)
 {
-    if (database->driver && database->params) {
+    if (database->driver && database->params
+        && database->schema == TOKEN_SCHEMA_NATIVE) {
         visit(baton, database->driver, database->params);
     }
 }
@@ -237,7 +247,7 @@ static void visit_hosts(const ap_directive_t *d, const database_t *main,
 void token_tree_databases(token_tree_visit_fn *visit, void *baton,
                           apr_pool_t *ptemp)
 {
-    database_t main = { NULL, NULL };
+    database_t main = { NULL, NULL, TOKEN_SCHEMA_NATIVE };
 
     see_database(&main, ap_conftree, ptemp);
     visit_database(&main, visit, baton);

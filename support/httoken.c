@@ -18,7 +18,7 @@
 
 static int print_schema(const httoken_tool_t *tool)
 {
-    const char *const *ddl = tool->db.sql.dialect->schema;
+    const char *const *ddl = tool->db.sql.dialect->ddl;
 
     for (; *ddl; ddl++) {
         printf("%s;\n", *ddl);
@@ -174,7 +174,8 @@ static void init_database(httoken_tool_t *tool)
     tool->db.params = options->params;
     tool->db.shown = options->shown;
     if (options->driver) {
-        tool->db.sql.dialect = token_dialect_find(options->driver);
+        tool->db.sql.dialect = token_dialect_find(options->driver,
+                                                  TOKEN_SCHEMA_NATIVE);
     }
 }
 

@@ -281,7 +281,7 @@ static int check_database(httoken_options_t *options,
                              "-f FILE");
         return 0;
     }
-    if (!token_dialect_find(options->driver)) {
+    if (!token_dialect_find(options->driver, TOKEN_SCHEMA_NATIVE)) {
         httoken_output_error("-d %s: tokens can be kept with pgsql and "
                              "sqlite3 only", options->driver);
         return 0;

@@ -168,10 +168,10 @@ sub replaced {
     my $pg = AuthnToken::Test::database() eq 'pgsql';
     my $columns = $pg ? <<'SQL' : <<'SQL';
 SELECT left(digest, 16), 'x-' || username, client, 'all', '', 1, 4102444800,
-0, 0, 0, family, 0, username <> 'bob' FROM auth_token WHERE digest = %s
+NULL, NULL, NULL, family, 0, username <> 'bob' FROM auth_token WHERE digest = %s
 SQL
 SELECT substr(digest, 1, 16), 'x-' || username, client, 'all', '', 1,
-4102444800, 0, 0, 0, family, 0, username <> 'bob' FROM auth_token
+4102444800, NULL, NULL, NULL, family, 0, username <> 'bob' FROM auth_token
 WHERE digest = %s
 SQL
     $columns =~ s/\s+/ /g;

@@ -23,7 +23,8 @@ my %FLOOR = (
         token_shared token_ledger token_revoke token_mint token_ask
         token_handler token_upkeep token_directives)),
     (map { $_ => 1 } qw(token_record token_network token_crypt token_text
-        token_sql token_dialect token_password token_form token_credential)),
+        token_sql token_dialect token_dialect_django token_schema
+        token_password token_form token_credential)),
 );
 my @FLOOR_NAME = (undef, 'pure', 'service', 'flow');
 my $HTTPD = qr/^(?:httpd|http_\w+|ap_\w+|util_\w+|mod_\w+|scoreboard)\.h$/;

@@ -32,7 +32,7 @@ static int open_sql(test_t *test, token_sql_t *sql)
 {
     const char *error = NULL;
 
-    sql->dialect = token_dialect_find("sqlite3");
+    sql->dialect = token_dialect_find("sqlite3", TOKEN_SCHEMA_NATIVE);
     sql->prepared = apr_hash_make(test->pool);
     sql->pool = test->pool;
     sql->is_plain = 0;
@@ -147,7 +147,8 @@ static void test_dialects(test_t *test)
     int i, name;
 
     for (i = 0; i < 2; i++) {
-        const token_dialect_t *dialect = token_dialect_find(known[i]);
+        const token_dialect_t *dialect = token_dialect_find(
+            known[i], TOKEN_SCHEMA_NATIVE);
         int given = 0;
 
         for (name = 0; dialect && name < TOKEN_SQL_STATEMENTS; name++) {
@@ -157,8 +158,8 @@ static void test_dialects(test_t *test)
         tap_ok(&test->tap, given == TOKEN_SQL_STATEMENTS,
                "%s has every statement, but asks for no user", known[i]);
     }
-    tap_ok(&test->tap, !token_dialect_find("mysql")
-                       && !token_dialect_find(""),
+    tap_ok(&test->tap, !token_dialect_find("mysql", TOKEN_SCHEMA_NATIVE)
+                       && !token_dialect_find("", TOKEN_SCHEMA_NATIVE),
            "other drivers have none");
 }
 
