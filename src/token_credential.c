@@ -64,6 +64,7 @@ static token_credential_status_t check_word(const char *word,
 token_credential_status_t token_credential_read(token_credential_t *out,
                                                 const char *value)
 {
+    token_credential_status_t status;
     apr_size_t len, max;
 
     memset(out, 0, sizeof(*out));
@@ -85,9 +86,25 @@ token_credential_status_t token_credential_read(token_credential_t *out,
     if (len > max) {
         return TOKEN_CREDENTIAL_LONG;
     }
-    out->text = value;
-    out->len = len;
-    return check_word(value, len);
+    status = check_word(value, len);
+    if (status == TOKEN_CREDENTIAL_OK) {
+        out->text = value;
+        out->len = len;
+    }
+    return status;
+}
+
+/* 1 unless the last character before the padding has bits of no byte: then
+ * another spelling decodes to the same (RFC 4648 section 3.5). */
+static int is_canonical(const token_credential_t *credential)
+{
+    const char *end = credential->text + credential->len;
+
+    if (credential->len < 4 || end[-1] != '=') {
+        return 1;
+    }
+    return end[-2] == '=' ? strchr("AQgw", end[-3]) != NULL
+                          : strchr("AEIMQUYcgkosw048", end[-2]) != NULL;
 }
 
 int token_credential_basic(const char **user, const char **password,
@@ -104,7 +121,8 @@ int token_credential_basic(const char **user, const char **password,
      * padding, and the URL's alphabet (RFC 4648 section 5). */
     if (credential->len % 4 != 0
         || memchr(credential->text, '-', credential->len)
-        || memchr(credential->text, '_', credential->len)) {
+        || memchr(credential->text, '_', credential->len)
+        || !is_canonical(credential)) {
         return 0;
     }
     pair = (char *)apr_pdecode_base64(pool, credential->text,

@@ -42,9 +42,9 @@ typedef struct token_credential_t {
 token_credential_status_t token_credential_read(token_credential_t *out,
                                                 const char *value);
 
-/* Decodes a Basic credential: strict Base64, a colon, no NUL and no other
- * control character (RFC 7617 section 2), UTF-8.  Copies from pool, 1 when
- * good, 0 and both NULL when not.  Either part may be empty. */
+/* Decodes a Basic credential: Base64 in its one spelling, a colon, no NUL
+ * and no other control character (RFC 7617 section 2), UTF-8.  Copies from
+ * pool, 1 when good, 0 and both NULL when not.  Either part may be empty. */
 int token_credential_basic(const char **user, const char **password,
                            const token_credential_t *credential,
                            apr_pool_t *pool);
