@@ -445,10 +445,9 @@ static const char *read_multipart(token_form_t *form, char *body,
                  : NULL;
 }
 
-const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
-                            const char *content_type, apr_pool_t *pool)
+static const char *read_body(token_form_t *form, char *body, apr_size_t len,
+                             const char *content_type, apr_pool_t *pool)
 {
-    memset(form, 0, sizeof(*form));
     switch (token_form_type(content_type)) {
     case TOKEN_FORM_JSON:
         return len ? read_json(form, body, len, pool) : NULL;
@@ -460,6 +459,21 @@ const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
         break;
     }
     return "Unsupported media type";
+}
+
+const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
+                            const char *content_type, apr_pool_t *pool)
+{
+    const char *wrong;
+
+    memset(form, 0, sizeof(*form));
+    wrong = read_body(form, body, len, content_type, pool);
+    if (wrong) {
+        /* Fields that were read before it is known. */
+        token_form_wipe(form);
+        memset(form->field, 0, sizeof(form->field));
+    }
+    return wrong;
 }
 
 void token_form_wipe(token_form_t *form)

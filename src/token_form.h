@@ -52,10 +52,10 @@ const char *token_form_field_name(token_field_name_t name);
 token_form_type_t token_form_type(const char *content_type);
 
 /* Reads len bytes of body.  NULL when it was one, whatever its fields are;
- * else what is wrong with it, as Django REST framework words it.  Unknown
- * fields are passed over.  The body is written to (decoded in place, body[len]
- * included, which must be there) and must stay as long as the form; copies
- * come from pool. */
+ * else what is wrong with it, as Django REST framework words it, and each
+ * field is absent.  Unknown fields are passed over.  The body is written to
+ * (decoded in place, body[len] included, which must be there) and must stay
+ * as long as the form; copies come from pool. */
 const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
                             const char *content_type, apr_pool_t *pool);
 

@@ -142,9 +142,12 @@ static const char *describe(const char *error, const token_form_t *form,
                              : "";
     int i;
 
-    for (i = 0; !error && i < TOKEN_FIELDS; i++) {
-        text = apr_pstrcat(pool, text, i ? "; " : "",
-                           describe_field(&form->field[i], pool), NULL);
+    for (i = 0; i < TOKEN_FIELDS; i++) {
+        /* With an error there must be no field, and no word of any. */
+        if (!error || form->field[i].state != TOKEN_FIELD_ABSENT) {
+            text = apr_pstrcat(pool, text, i ? "; " : "",
+                               describe_field(&form->field[i], pool), NULL);
+        }
     }
     return text;
 }
