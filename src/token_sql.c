@@ -126,18 +126,40 @@ static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
                : apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING);
 }
 
-/* A copy: the driver's own is gone with the last row. */
+/* A copy, the driver's own is gone with the last row; NULL for NULL, and,
+ * told by *is_read, for what cannot be read. */
 static const char *copy_column(const token_sql_t *sql, apr_dbd_row_t *row,
-                               int column, apr_pool_t *pool)
+                               int column, int *is_read, apr_pool_t *pool)
 {
     const char *text = NULL;
-
     /* get_entry would answer "" for NULL on PostgreSQL. */
-    if (apr_dbd_datum_get(sql->driver, row, column, APR_DBD_TYPE_STRING,
-                          &text) != APR_SUCCESS || !text) {
-        return "";
+    apr_status_t rv = apr_dbd_datum_get(sql->driver, row, column,
+                                        APR_DBD_TYPE_STRING, &text);
+
+    if (rv != APR_SUCCESS) {
+        *is_read &= rv == APR_ENOENT;
+        return NULL;
     }
-    return apr_pstrdup(pool, text);
+    return text ? apr_pstrdup(pool, text) : NULL;
+}
+
+/* 0 for NULL and for what is no number; within the years of four digits, so
+ * that no difference of two overflows. */
+static apr_int64_t read_number(const char *text)
+{
+    apr_int64_t number = text ? apr_strtoi64(text, NULL, 10) : 0;
+
+    return number < 0 ? 0
+        : number > TOKEN_LAST_SECOND ? TOKEN_LAST_SECOND : number;
+}
+
+/* What is not NULL has happened, whatever stands there: the statements see
+ * it so, too. */
+static apr_int64_t read_event(const char *text)
+{
+    apr_int64_t moment = read_number(text);
+
+    return text && moment == 0 ? 1 : moment;
 }
 
 /* PostgreSQL and SQLite write a boolean each in its own way. */
@@ -149,26 +171,32 @@ static int is_false(const char *text)
 static void read_record(token_record_t *record, const token_sql_t *sql,
                         apr_dbd_row_t *row, int columns, apr_pool_t *pool)
 {
-    const char *column[COLUMNS];
+    const char *text[COLUMNS];
+    int is_read = 1;
     int i;
 
     for (i = 0; i < COLUMNS; i++) {
-        column[i] = i < columns ? copy_column(sql, row, i, pool) : "";
+        text[i] = i < columns ? copy_column(sql, row, i, &is_read, pool)
+                              : NULL;
     }
-    record->id = column[COLUMN_ID];
-    record->username = column[COLUMN_USERNAME];
-    record->client = column[COLUMN_CLIENT];
-    record->scope = column[COLUMN_SCOPE];
-    record->networks = column[COLUMN_NETWORKS];
-    record->created_at = apr_atoi64(column[COLUMN_CREATED]);
-    record->expires_at = apr_atoi64(column[COLUMN_EXPIRES]);
-    record->last_used_at = apr_atoi64(column[COLUMN_LAST_USED]);
-    record->superseded_at = apr_atoi64(column[COLUMN_SUPERSEDED]);
-    record->revoked_at = apr_atoi64(column[COLUMN_REVOKED]);
-    record->family = column[COLUMN_FAMILY];
-    record->idle_timeout = apr_atoi64(column[COLUMN_IDLE_TIMEOUT]);
-    record->is_inactive = *column[COLUMN_ACTIVE]
-        ? is_false(column[COLUMN_ACTIVE]) : -1;
+    record->created_at = read_number(text[COLUMN_CREATED]);
+    record->expires_at = read_number(text[COLUMN_EXPIRES]);
+    record->last_used_at = read_number(text[COLUMN_LAST_USED]);
+    record->superseded_at = read_event(text[COLUMN_SUPERSEDED]);
+    /* Refused, rather than without the networks, say, that it has. */
+    record->revoked_at = read_event(is_read ? text[COLUMN_REVOKED] : "");
+    record->idle_timeout = read_number(text[COLUMN_IDLE_TIMEOUT]);
+    for (i = 0; i < COLUMNS; i++) {
+        text[i] = text[i] ? text[i] : "";
+    }
+    record->id = text[COLUMN_ID];
+    record->username = text[COLUMN_USERNAME];
+    record->client = text[COLUMN_CLIENT];
+    record->scope = text[COLUMN_SCOPE];
+    record->networks = text[COLUMN_NETWORKS];
+    record->family = text[COLUMN_FAMILY];
+    record->is_inactive = *text[COLUMN_ACTIVE]
+        ? is_false(text[COLUMN_ACTIVE]) : -1;
 }
 
 int token_sql_select(const token_sql_t *sql, token_sql_name_t name,

@@ -45,7 +45,9 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name);
 void token_sql_forget(const token_sql_t *sql);
 
 /* Called with one record after the other; its strings are in the pool that
- * the query was given. */
+ * the query was given.  A row that cannot be read, or whose revoked_at is no
+ * moment but not NULL either, is revoked at second 1; other times that are
+ * out of bounds are clipped, those that are no numbers are 0. */
 typedef void token_sql_each_t(void *baton, const token_record_t *record);
 
 /* Runs a statement that answers records, prepared if need be. */

@@ -9,9 +9,6 @@
 
 #include "token_text.h"
 
-/* 9999-12-31T23:59:59Z */
-#define LAST_SECOND APR_INT64_C(253402300799)
-
 /* From 0000-03-01 to 1970-01-01, and the length of the calendar's cycle. */
 #define DAYS_TO_1970 719468
 #define DAYS_OF_400_YEARS 146097
@@ -257,7 +254,8 @@ void token_text_date(char out[TOKEN_DATE_SIZE], apr_int64_t seconds)
     int days, of_day, era, year, day, month;
 
     /* Years have four digits: what is before 1970 or past 9999 is clipped. */
-    seconds = seconds < 0 ? 0 : seconds > LAST_SECOND ? LAST_SECOND : seconds;
+    seconds = seconds < 0 ? 0
+        : seconds > TOKEN_LAST_SECOND ? TOKEN_LAST_SECOND : seconds;
     of_day = (int)(seconds % 86400);
     days = (int)(seconds / 86400) + DAYS_TO_1970;
     era = days / DAYS_OF_400_YEARS;

@@ -22,6 +22,9 @@
 /* The longest length of time anybody may ask for: ten years, in seconds. */
 #define TOKEN_SECONDS_MAX ((apr_int64_t)10 * 366 * 86400)
 
+/* 9999-12-31T23:59:59Z, the last moment that is told apart from later. */
+#define TOKEN_LAST_SECOND APR_INT64_C(253402300799)
+
 /* 1 when prefix is 1 to TOKEN_PREFIX_MAX letters and digits. */
 int token_text_is_prefix(const char *prefix);
 

@@ -282,6 +282,42 @@ static void test_validate(test_t *test)
            "superseded_at = NULL");
 }
 
+/* SQLite keeps in a column what it is given. */
+static void test_odd_values(test_t *test)
+{
+    static const char *const not_null[] = {
+        "'now'", "''", "0", "0.5", "-1", "-9223372036854775808"
+    };
+    token_record_t record;
+    int i;
+
+    for (i = 0; i < 6; i++) {
+        do_sql(&test->sql, apr_pstrcat(test->pool, "UPDATE auth_token SET "
+                                       "revoked_at = ", not_null[i],
+                                       ", superseded_at = ", not_null[i],
+                                       NULL));
+        record = get_record(test, digest_a);
+        tap_ok(&test->tap, record.revoked_at == 1
+                           && record.superseded_at == 1,
+               "what is %s has happened", not_null[i]);
+    }
+    do_sql(&test->sql, "UPDATE auth_token SET revoked_at = NULL, "
+           "superseded_at = NULL, created_at = -9223372036854775808, "
+           "expires_at = 9223372036854775807, last_used_at = 1e300");
+    record = get_record(test, digest_a);
+    tap_ok(&test->tap, record.created_at == 0
+                       && record.expires_at == TOKEN_LAST_SECOND
+                       && record.last_used_at == 1,
+           "moments past all bounds are clipped");
+    do_sql(&test->sql, "UPDATE auth_token SET expires_at = 'never', "
+           "last_used_at = NULL");
+    tap_ok(&test->tap, get_record(test, digest_a).expires_at == 0,
+           "an end that is no number has come");
+    do_sql(&test->sql, apr_psprintf(test->pool, "UPDATE auth_token SET "
+           "created_at = %" APR_INT64_T_FMT " + (digest > 'b'), "
+           "expires_at = %" APR_INT64_T_FMT, NOW, NOW + 100));
+}
+
 static void test_list(test_t *test)
 {
     tap_is(&test->tap, get_letters(test, TOKEN_SQL_LIST, NULL, NULL), "bca",
@@ -556,6 +592,7 @@ int main(void)
     test_replaced(&test);
     test_issue(&test);
     test_validate(&test);
+    test_odd_values(&test);
     test_list(&test);
     test_revoke(&test);
     test_poll(&test);
