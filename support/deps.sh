@@ -2,8 +2,8 @@
 # Copyright (C) 2026 the mod_authn_token authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh demo|test|bench: what building with the demo, with tests and lint,
-# or with the benches needs beyond a bare system. On Debian and its kin root
+# deps.sh demo|test|bench|fuzz: what building with the demo, with tests and
+# lint, with the benches or with the fuzzers needs beyond a bare system. On Debian and its kin root
 # gets the missing packages from apt-get, with no service started; anybody
 # else gets the command to give to root, and exit code 1. Nothing missing:
 # silence.
@@ -25,12 +25,18 @@ BENCH="$BUILD apache2-utils libapache2-mod-perl2 libwww-perl
     libaprutil1-dbd-pgsql libdbd-pg-perl libdbd-sqlite3-perl postgresql
     libpq-dev pkg-config valgrind wrk python3 python3-django
     python3-djangorestframework python3-psycopg2 gunicorn"
+# libFuzzer comes with clang's runtime, whose package has clang's version in
+# its name: 14 on Debian 12.
+CLANG=$(apt-cache depends clang 2>/dev/null |
+    sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
+FUZZ="$BUILD perl clang libclang-rt-${CLANG:-14}-dev"
 
 case ${1:-} in
     demo) wanted=$DEMO ;;
     test) wanted=$TEST; NICE= ;;
     bench) wanted=$BENCH; NICE= ;;
-    *) echo "usage: deps.sh demo|test|bench" >&2; exit 2 ;;
+    fuzz) wanted=$FUZZ; NICE= ;;
+    *) echo "usage: deps.sh demo|test|bench|fuzz" >&2; exit 2 ;;
 esac
 
 # A package counts as there when dpkg says so, or when the command of its
