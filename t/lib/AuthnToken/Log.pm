@@ -36,8 +36,10 @@ my @harmless = (
 );
 
 # The places where httpd itself writes what a client sent, seen on 2.4.71
-# with trace8 everywhere: http at TRACE4, one header a line, and http2.
+# with trace8 everywhere: http at TRACE4, one header a line, http2, and core
+# at DEBUG a header that it refuses.
 my @header_dump = (
+    qr/\[core:debug\] \[pid [^\]]+\] protocol\.c\(\d+\): (?:\(\d+\)[^:]+: )?\[[^\]]+\] (?:Failed to read request header line |AH0242[67]: Request header )/,
     qr/\[http:trace4\] \[pid [^\]]+\] http_request\.c\(\d+\): \[[^\]]+\]   /,
     qr/\[http2:trace2\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .* add_header: /,
     qr/\[http2:trace3\] \[pid [^\]]+\] h2_stream\.c\(\d+\): .* recv DATA, /,
