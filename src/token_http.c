@@ -21,6 +21,10 @@ APLOG_USE_MODULE(authn_token);
 #define JSON_FILTER "AUTHN_TOKEN_JSON"
 #define JSON_NOTE "authn_token-json"
 
+/* How much of a body is asked for at once.  mod_deflate inflates all that it
+ * gets before it gives any, and that may be a thousand times as much. */
+#define READ_STEP 1024
+
 /* Bytes of an unread body that are worth a connection kept. */
 #define SMALL_BODY 16384
 
@@ -255,7 +259,7 @@ int token_http_read_body(request_rec *r, char **body, apr_size_t *len,
     while (status == OK && !end) {
         apr_status_t rv = ap_get_brigade(r->input_filters, bb,
                                          AP_MODE_READBYTES, APR_BLOCK_READ,
-                                         max + 1);
+                                         READ_STEP);
 
         status = rv == APR_SUCCESS
             ? copy_brigade(bb, *body, len, max, &end)
