@@ -133,9 +133,13 @@ sends('NUL in the name is bad', 400, get("Authorization\0: Token $token"));
 sends('a blank behind the name is bad', 400,
     get("Authorization : Token $token"));
 sends('a name without a colon is bad', 400, get("Authorization Token $token"));
-sends('bytes that are no UTF-8 are refused: ' . unpack('H*', $_), 401,
-    get("Authorization: Token $_"), get("$auth$_"))
-    for "\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80";
+for my $bytes ("\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80") {
+    my $shown = unpack 'H*', $bytes;
+    sends("bytes that are no UTF-8 are refused: $shown", 401,
+        get("Authorization: Token $bytes"));
+    sends("and so they are behind a good token: $shown", 401,
+        get("$auth$bytes"));
+}
 sends('UTF-8 is refused', 401, get("Authorization: Token \xc3\xa9"));
 sends('8,000 bytes are refused', 401, get('Authorization: Token ' . 'a' x 8000));
 sends('8,000 bytes of Basic are refused', 401,
