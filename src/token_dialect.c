@@ -12,7 +12,8 @@
 #include "token_dialect.h"
 
 /* apr_dbd takes "%s" for a parameter. */
-#define PG_SECONDS(column) "floor(extract(epoch FROM " column "))::bigint"
+/* Not cast to bigint: 'infinity' would fail the statement, and for all. */
+#define PG_SECONDS(column) "floor(extract(epoch FROM " column "))"
 #define PG_COLUMNS(id) \
     id ", username, client, scope, networks, " \
     PG_SECONDS("created_at") ", " PG_SECONDS("expires_at") ", " \

@@ -12,7 +12,8 @@
 /* The end of a token that has none. */
 #define NEVER "253402300799"
 
-#define PG_SECONDS(column) "floor(extract(epoch FROM " column "))::bigint"
+/* No bigint, see token_dialect.c. */
+#define PG_SECONDS(column) "floor(extract(epoch FROM " column "))"
 #define LITE_SECONDS(column) "CAST(strftime('%%s', " column ") AS INTEGER)"
 #define LITE_MOMENT "'%%Y-%%m-%%d %%H:%%M:%%f'"
 
