@@ -13,17 +13,18 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
 BUILD="gcc libc6-dev make apache2-bin apache2-dev libssl-dev libjansson-dev
-    zlib1g-dev"
+    zlib1g-dev libargon2-dev pkg-config"
 DEMO="$BUILD libaprutil1-dbd-sqlite3 apache2-utils curl"
 NICE="httpie"
 TEST="$DEMO $NICE apache2 libapache2-mod-perl2 libwww-perl sqlite3
     libdbd-sqlite3-perl libaprutil1-dbd-pgsql libdbd-pg-perl postgresql
-    libpq-dev pkg-config pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
+    libpq-dev pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
     python3-pip python3-requests python3-setuptools python3-wheel
+    python3-django python3-argon2 python3-bcrypt python3-psycopg2
     clang clang-tidy shellcheck mandoc"
 BENCH="$BUILD apache2-utils libapache2-mod-perl2 libwww-perl
     libaprutil1-dbd-pgsql libdbd-pg-perl libdbd-sqlite3-perl postgresql
-    libpq-dev pkg-config valgrind wrk python3 python3-django
+    libpq-dev valgrind wrk python3 python3-django
     python3-djangorestframework python3-psycopg2 gunicorn"
 # libFuzzer comes with clang's runtime, whose package has clang's version in
 # its name: 14 on Debian 12.

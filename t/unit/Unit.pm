@@ -43,21 +43,23 @@ sub compile {
         qw(-fno-sanitize-recover=all -pthread -Isrc),
         split(' ', qx(apr-1-config --cppflags --includes)),
         split(' ', qx(apu-1-config --includes)),
-        libpq('-DHAVE_LIBPQ', 'cflags'),
+        optional('libpq', '-DHAVE_LIBPQ', 'cflags'),
+        optional('libargon2', '-DHAVE_ARGON2', 'cflags'),
         '-o', $program, "t/unit/$name.c",
         (grep { -f } map { "src/token_$_.c" } @sources),
         split(' ', qx(apu-1-config --link-ld --libs)),
         split(' ', qx(apr-1-config --link-ld --libs)),
-        qw(-lcrypto -lz -ljansson), libpq('-lpq', 'libs-only-L'),
+        qw(-lcrypto -lz -ljansson), optional('libpq', '-lpq', 'libs-only-L'),
+        optional('libargon2', '-largon2', 'libs-only-L'),
     );
     system(@command) == 0 or die "cannot compile t/unit/$name.c\n";
     return $program;
 }
 
-# What libpq needs, where it is installed.
-sub libpq {
-    my ($flag, $asked) = @_;
-    my $said = qx(pkg-config --$asked libpq 2>/dev/null);
+# What a library needs, where it is installed.
+sub optional {
+    my ($library, $flag, $asked) = @_;
+    my $said = qx(pkg-config --$asked $library 2>/dev/null);
     return $? == 0 ? ($flag, split(' ', $said)) : ();
 }
 
