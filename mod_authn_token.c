@@ -24,6 +24,7 @@
 #include "token_authz.h"
 #include "token_conf.h"
 #include "token_directives.h"
+#include "token_django.h"
 #include "token_handler.h"
 #include "token_http.h"
 #include "token_jobs.h"
@@ -60,6 +61,9 @@ static void register_hooks(apr_pool_t *pool)
     /* authentication */
     ap_register_auth_provider(pool, AUTHN_PROVIDER_GROUP, "token",
                               AUTHN_PROVIDER_VERSION, &token_auth_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
+    ap_register_auth_provider(pool, AUTHN_PROVIDER_GROUP, "django",
+                              AUTHN_PROVIDER_VERSION, &token_django_provider,
                               AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(token_auth_check, NULL, NULL, APR_HOOK_MIDDLE,
                         AP_AUTH_INTERNAL_PER_CONF);

@@ -209,7 +209,8 @@ static const token_dialect_t dialects[] = {
         NULL,
         INSERT_EVENT "(now(), %s, %s, %s, %s, %s)",
         "SELECT to_regclass('auth_token_event') WHERE "
-            "to_regclass('auth_token_event') IS NOT NULL"
+            "to_regclass('auth_token_event') IS NOT NULL",
+        TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_NATIVE, 0, sqlite3_schema, {
         "SELECT name FROM sqlite_master WHERE type = 'table' "
@@ -256,7 +257,8 @@ static const token_dialect_t dialects[] = {
         NULL,
         INSERT_EVENT "(" LITE_NOW ", %s, %s, %s, %s, %s)",
         "SELECT name FROM sqlite_master WHERE type = 'table' "
-            "AND name = 'auth_token_event'"
+            "AND name = 'auth_token_event'",
+        TOKEN_DIALECT_PASSWORD
     } }
 };
 
@@ -286,6 +288,7 @@ static const struct {
 } replaceable[] = {
     { "validate", TOKEN_SQL_VALIDATE, 1, 0 },
     { "user", TOKEN_SQL_USER, 1, 1 },
+    { "password", TOKEN_SQL_PASSWORD, 1, 0 },
     { "issue", TOKEN_SQL_ISSUE, 9, 0 },
     { "lock", TOKEN_SQL_LOCK_USER, 1, 1 },
     { "count", TOKEN_SQL_COUNT, 1, 1 },

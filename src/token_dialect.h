@@ -41,8 +41,14 @@ typedef enum {
     TOKEN_SQL_USER,         /* (username)        a row: he may use tokens */
     TOKEN_SQL_EVENT,        /* see token_sql_note */
     TOKEN_SQL_EXISTS_EVENT, /* ()                a row: its table is there */
+    TOKEN_SQL_PASSWORD,     /* (username)        of Django's table: password,
+                             * is_active (1 or t) */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
+
+/* The users are Django's, in whosever tables the tokens are. */
+#define TOKEN_DIALECT_PASSWORD \
+    "SELECT password, is_active FROM auth_user WHERE username = %s"
 
 /* What differs between databases. */
 typedef struct token_dialect_t {

@@ -59,43 +59,53 @@
 static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_DRF, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_DRF,
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_DRF, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_DRF,
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX_4, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX_4, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_OAUTH, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_OAUTH "WHERE t.token_checksum = %s",
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_OAUTH, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_OAUTH "WHERE t.token_checksum = %s",
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_OAUTH_2, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_OAUTH "WHERE t.token = %s",
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_OAUTH_2, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_OAUTH "WHERE t.token = %s",
-        [TOKEN_SQL_USER] = USER
+        [TOKEN_SQL_USER] = USER,
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } }
 };
 

@@ -25,6 +25,9 @@ APLOG_USE_MODULE(authn_token);
 #define DUMMY_HASH \
     "$2y$05$abcdefghijklmnopqrstuu5s0ZBUXlYQpBmqHxBpu1DBH2xJkmEGG"
 
+/* In r->notes. */
+#define NOTE_HASH "authn_token-hash"
+
 typedef struct {
     const char *name;
     const authn_provider *provider;
@@ -73,6 +76,11 @@ static authn_status ask_provider(request_rec *r,
     return status;
 }
 
+void token_provider_note_hash(request_rec *r)
+{
+    apr_table_setn(r->notes, NOTE_HASH, "1");
+}
+
 static authn_status ask_list(request_rec *r, const apr_array_header_t *list,
                              const char *user, const char *password)
 {
@@ -96,6 +104,7 @@ static token_password_t ask_all(request_rec *r,
 
     /* Providers may replace it, as mod_authnz_ldap does. */
     r->user = apr_pstrdup(r->pool, user);
+    apr_table_unset(r->notes, NOTE_HASH);
     status = ask_list(r, list, user, password);
     if (status == AUTH_GRANTED) {
         return TOKEN_PASSWORD_RIGHT;
@@ -105,7 +114,9 @@ static token_password_t ask_all(request_rec *r,
         return TOKEN_PASSWORD_WRONG;
     }
     if (status == AUTH_USER_NOT_FOUND) {
-        apr_password_validate(password, DUMMY_HASH);
+        if (!apr_table_get(r->notes, NOTE_HASH)) {
+            apr_password_validate(password, DUMMY_HASH);
+        }
         return TOKEN_PASSWORD_WRONG;
     }
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,

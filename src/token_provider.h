@@ -24,6 +24,10 @@ typedef enum {
     TOKEN_PASSWORD_BUSY         /* others are hashed: in a second again */
 } token_password_t;
 
+/* For a provider of ours that does not know a user: the time of a password
+ * hash was spent, and is not to be spent again in this request. */
+void token_provider_note_hash(request_rec *r);
+
 /* Asks one after the other until one knows the user.  Only for RIGHT is
  * r->user set: the name, or what the provider made of it.  A user nobody
  * knows costs a password hash as well. */

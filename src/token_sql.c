@@ -6,6 +6,7 @@
  * token_dialect's. */
 #include <string.h>
 
+#include "apr_cstr.h"
 #include "apr_strings.h"
 
 #include "token_sql.h"
@@ -143,12 +144,54 @@ static const char *copy_column(const token_sql_t *sql, apr_dbd_row_t *row,
     return text ? apr_pstrdup(pool, text) : NULL;
 }
 
+int token_sql_rows(const token_sql_t *sql, token_sql_name_t name,
+                   const char **args, token_sql_row_each_t *each, void *baton,
+                   apr_pool_t *pool)
+{
+    int rc = 0;
+    apr_dbd_prepared_t *statement = get_statement(sql, name, pool, &rc);
+    apr_dbd_results_t *results = NULL;
+    apr_dbd_row_t *row = NULL;
+    const char **column;
+    int columns;
+
+    if (!statement) {
+        return rc;
+    }
+    /* Random access: PostgreSQL's other way reports an error as no rows,
+     * and sleeps 100 ms where there are none. */
+    rc = apr_dbd_pselect(sql->driver, pool, sql->handle, &results, statement,
+                         1, 0, args);
+    if (rc) {
+        return rc;
+    }
+    columns = apr_dbd_num_cols(sql->driver, results);
+    column = apr_palloc(pool, columns * sizeof(*column));
+    /* To the end, which frees the results. */
+    while (apr_dbd_get_row(sql->driver, pool, results, &row, -1) == 0) {
+        token_sql_row_t copy = { column, columns, 1 };
+        int i;
+
+        for (i = 0; i < columns; i++) {
+            column[i] = copy_column(sql, row, i, &copy.is_read, pool);
+        }
+        each(baton, &copy);
+    }
+    return 0;
+}
+
+/* --- records --- */
+
 /* 0 for NULL and for what is no number; within the years of four digits, so
- * that no difference of two overflows. */
+ * that no difference of two overflows.  PostgreSQL writes "Infinity", SQLite
+ * "Inf". */
 static apr_int64_t read_number(const char *text)
 {
     apr_int64_t number = text ? apr_strtoi64(text, NULL, 10) : 0;
 
+    if (text && apr_cstr_casecmpn(text, "inf", 3) == 0) {
+        return TOKEN_LAST_SECOND;
+    }
     return number < 0 ? 0
         : number > TOKEN_LAST_SECOND ? TOKEN_LAST_SECOND : number;
 }
@@ -168,66 +211,62 @@ static int is_false(const char *text)
     return strcmp(text, "f") == 0 || strcmp(text, "0") == 0;
 }
 
-static void read_record(token_record_t *record, const token_sql_t *sql,
-                        apr_dbd_row_t *row, int columns, apr_pool_t *pool)
+static const char *get_string(const char *text)
 {
-    const char *text[COLUMNS];
-    int is_read = 1;
-    int i;
+    return text ? text : "";
+}
 
-    for (i = 0; i < COLUMNS; i++) {
-        text[i] = i < columns ? copy_column(sql, row, i, &is_read, pool)
-                              : NULL;
-    }
+static void read_record(token_record_t *record, const char *const *text)
+{
     record->created_at = read_number(text[COLUMN_CREATED]);
     record->expires_at = read_number(text[COLUMN_EXPIRES]);
     record->last_used_at = read_number(text[COLUMN_LAST_USED]);
     record->superseded_at = read_event(text[COLUMN_SUPERSEDED]);
-    /* Refused, rather than without the networks, say, that it has. */
-    record->revoked_at = read_event(is_read ? text[COLUMN_REVOKED] : "");
+    record->revoked_at = read_event(text[COLUMN_REVOKED]);
     record->idle_timeout = read_number(text[COLUMN_IDLE_TIMEOUT]);
-    for (i = 0; i < COLUMNS; i++) {
-        text[i] = text[i] ? text[i] : "";
-    }
-    record->id = text[COLUMN_ID];
-    record->username = text[COLUMN_USERNAME];
-    record->client = text[COLUMN_CLIENT];
-    record->scope = text[COLUMN_SCOPE];
-    record->networks = text[COLUMN_NETWORKS];
-    record->family = text[COLUMN_FAMILY];
-    record->is_inactive = *text[COLUMN_ACTIVE]
+    record->is_inactive = text[COLUMN_ACTIVE]
         ? is_false(text[COLUMN_ACTIVE]) : -1;
+    record->id = get_string(text[COLUMN_ID]);
+    record->username = get_string(text[COLUMN_USERNAME]);
+    record->client = get_string(text[COLUMN_CLIENT]);
+    record->scope = get_string(text[COLUMN_SCOPE]);
+    record->networks = get_string(text[COLUMN_NETWORKS]);
+    record->family = get_string(text[COLUMN_FAMILY]);
+}
+
+/* Whom to give records to. */
+typedef struct {
+    token_sql_each_t *each;
+    void *baton;
+} reader_t;
+
+static void give_record(void *baton, const token_sql_row_t *row)
+{
+    const reader_t *reader = baton;
+    const char *text[COLUMNS];
+    token_record_t record;
+    int i;
+
+    for (i = 0; i < COLUMNS; i++) {
+        text[i] = i < row->columns ? row->column[i] : NULL;
+    }
+    if (!row->is_read) {
+        /* Refused, rather than without the networks, say, that it has. */
+        text[COLUMN_REVOKED] = "";
+    }
+    read_record(&record, text);
+    reader->each(reader->baton, &record);
 }
 
 int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
                      const char **args, token_sql_each_t *each, void *baton,
                      apr_pool_t *pool)
 {
-    int rc = 0;
-    apr_dbd_prepared_t *statement = get_statement(sql, name, pool, &rc);
-    apr_dbd_results_t *results = NULL;
-    apr_dbd_row_t *row = NULL;
-    int columns;
+    reader_t reader;
 
-    if (!statement) {
-        return rc;
-    }
-    /* Random access: PostgreSQL's other way reports an error as no rows,
-     * and sleeps 100 ms where there are none. */
-    rc = apr_dbd_pselect(sql->driver, pool, sql->handle, &results, statement,
-                         1, 0, args);
-    if (rc) {
-        return rc;
-    }
-    columns = apr_dbd_num_cols(sql->driver, results);
-    /* To the end, which frees the results. */
-    while (apr_dbd_get_row(sql->driver, pool, results, &row, -1) == 0) {
-        token_record_t record;
-
-        read_record(&record, sql, row, columns, pool);
-        each(baton, &record);
-    }
-    return 0;
+    reader.each = each;
+    reader.baton = baton;
+    return token_sql_rows(sql, name, args, give_record, &reader, pool);
 }
 
 int token_sql_change(const token_sql_t *sql, token_sql_name_t name,

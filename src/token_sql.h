@@ -44,13 +44,30 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name);
  * statements of others in the same hash stay. */
 void token_sql_forget(const token_sql_t *sql);
 
+/* A row that a statement answers; NULL is NULL, and so is what cannot be
+ * read. */
+typedef struct token_sql_row_t {
+    const char *const *column;
+    int columns;
+    int is_read;                /* 0: a column could not be read */
+} token_sql_row_t;
+
+/* Called with one row after the other; its strings are in the pool that the
+ * query was given. */
+typedef void token_sql_row_each_t(void *baton, const token_sql_row_t *row);
+
+/* Runs a statement that answers rows, prepared if need be. */
+int token_sql_rows(const token_sql_t *sql, token_sql_name_t name,
+                   const char **args, token_sql_row_each_t *each, void *baton,
+                   apr_pool_t *pool);
+
 /* Called with one record after the other; its strings are in the pool that
  * the query was given.  A row that cannot be read, or whose revoked_at is no
  * moment but not NULL either, is revoked at second 1; other times that are
  * out of bounds are clipped, those that are no numbers are 0. */
 typedef void token_sql_each_t(void *baton, const token_record_t *record);
 
-/* Runs a statement that answers records, prepared if need be. */
+/* Likewise a statement that answers records. */
 int token_sql_select(const token_sql_t *sql, token_sql_name_t name,
                      const char **args, token_sql_each_t *each, void *baton,
                      apr_pool_t *pool);

@@ -186,9 +186,13 @@ static void fail(task_t *task, const char *error)
     task->error = error;
 }
 
-/* An error that names our table is one of the set-up. */
+/* An error that names a table is one of the set-up. */
 static const char *get_cure(const char *error)
 {
+    if (strstr(error, "auth_user")) {
+        return " (is this Django's database; may the role of DBDParams read "
+               "username, password and is_active?)";
+    }
     return strstr(error, "auth_token")
         ? " (\"httoken init\" makes the table; may the role of DBDParams "
           "use it?)" : "";
@@ -233,6 +237,13 @@ static void note_result(const task_t *task, int done)
 
     if (task->kind == TOKEN_STORE_JOB && (done || task->answered)) {
         note_job(task, done);
+    }
+    else if (task->kind == TOKEN_STORE_USERS && task->answered) {
+        if (!done) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
+                         "the database does not tell Django's users: %s%s",
+                         task->error, get_cure(task->error));
+        }
     }
     else if (done) {
         if (apr_atomic_read32(trouble) && apr_atomic_xchg32(trouble, 0)) {

@@ -53,7 +53,9 @@ typedef enum {
     TOKEN_STORE_READ = 0,
     TOKEN_STORE_WRITE,          /* somebody waits: each failure is said */
     TOKEN_STORE_NOTE,           /* of what is done already: likewise */
-    TOKEN_STORE_JOB             /* it will be tried again later */
+    TOKEN_STORE_JOB,            /* it will be tried again later */
+    TOKEN_STORE_USERS           /* of Django's table: what is wrong with it
+                                 * is no trouble of tokens */
 } token_store_kind_t;
 
 /* Work with a connection; called again, with attempt 2 and so on, when the

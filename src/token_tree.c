@@ -58,7 +58,8 @@ static void see_directive(seen_t *seen, const ap_directive_t *d,
     else if (apr_cstr_casecmp(d->directive, "AuthType") == 0
              || apr_cstr_casecmp(d->directive, "AuthBasicProvider") == 0
              || apr_cstr_casecmp(d->directive, "<AuthnProviderAlias") == 0) {
-        use = has_word(d->args, "token", pool);
+        use = has_word(d->args, "token", pool)
+            || has_word(d->args, "django", pool);
     }
     if (use && !seen->use) {
         seen->use = d;
@@ -96,12 +97,13 @@ int token_tree_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return OK;
     }
     if (!ap_find_linked_module("mod_dbd.c")) {
-        return complain(s, seen.use, "tokens are kept in a database: load "
-                        "mod_dbd (a2enmod dbd)");
+        return complain(s, seen.use, "tokens and Django's users are in a "
+                        "database: load mod_dbd (a2enmod dbd)");
     }
     if (!seen.driver) {
-        return complain(s, seen.use, "tokens are kept in a database: set "
-                        "DBDriver sqlite3 or pgsql, and DBDParams");
+        return complain(s, seen.use, "tokens and Django's users are in a "
+                        "database: set DBDriver sqlite3 or pgsql, and "
+                        "DBDParams");
     }
     if (seen.login && !seen.provider) {
         return complain(s, seen.login, "nobody could log in: name the "

@@ -84,7 +84,8 @@ static void check_command(const httoken_options_t *options)
 {
     HOLDS(options->command > HTTOKEN_HELP
           && options->command < HTTOKEN_COMMANDS, "a command is known");
-    HOLDS(options->driver && token_sql_dialect(options->driver),
+    HOLDS(options->driver && token_dialect_find(options->driver,
+                                                 TOKEN_SCHEMA_NATIVE),
           "a driver is known");
     HOLDS(options->params
           || (options->command == HTTOKEN_INIT && options->print),

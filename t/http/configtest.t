@@ -196,9 +196,9 @@ for my $directive ('AuthTokenLifetime 1d', 'AuthTokenScope a',
 
 # What is missing.
 my $protected = location('AuthType Token', 'AuthName x', 'Require valid-user');
-my $no_dbd = 'tokens are kept in a database: load mod_dbd (a2enmod dbd)';
-my $no_driver = 'tokens are kept in a database: set DBDriver sqlite3 or '
-    . 'pgsql, and DBDParams';
+my $where = "tokens and Django's users are in a database";
+my $no_dbd = "$where: load mod_dbd (a2enmod dbd)";
+my $no_driver = "$where: set DBDriver sqlite3 or pgsql, and DBDParams";
 for my $case ([ 'AuthType Token', $protected ],
     [ 'AuthType token', $protected =~ s/Token/token/r ],
     [ 'SetHandler token-login', login() ],
@@ -206,6 +206,8 @@ for my $case ([ 'AuthType Token', $protected ],
         'AuthBasicProvider token') ],
     [ 'AuthBasicProvider file token', location('AuthType Basic',
         'AuthName x', 'AuthBasicProvider file token') ],
+    [ 'AuthBasicProvider django', location('AuthType Basic', 'AuthName x',
+        'AuthBasicProvider django') ],
     [ 'AuthType Token', "<VirtualHost *:1>\n<Directory \"/x\">\n<Files "
         . "\"x\">\nAuthType Token\n</Files>\n</Directory>\n"
         . "</VirtualHost>\n" ]) {

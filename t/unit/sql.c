@@ -573,6 +573,51 @@ static void test_purge(test_t *test)
            "with its heir it is");
 }
 
+static void keep_text(void *baton, const token_sql_row_t *row)
+{
+    test_t *test = ((void **)baton)[0];
+    const char **text = ((void **)baton)[1];
+
+    *text = row->columns == 2 ? apr_pstrcat(test->pool, *text,
+                                            row->column[0], ",",
+                                            row->column[1], ";", NULL)
+                              : "another number of columns";
+}
+
+/* "hash,is_active;" of each user of that name; "error" when it failed. */
+static const char *get_password(test_t *test, const char *name)
+{
+    const char *text = "";
+    void *baton[2] = { test, &text };
+    const char *args[1] = { name };
+    int attempt;
+
+    for (attempt = 0; attempt < 3; attempt++) {
+        if (token_sql_rows(&test->sql, TOKEN_SQL_PASSWORD, args, keep_text,
+                           baton, test->pool) == 0) {
+            return text;
+        }
+        token_sql_forget(&test->sql);
+    }
+    return "error";
+}
+
+/* Django's table, but for other columns. */
+static void test_password(test_t *test)
+{
+    tap_is(&test->tap, get_password(test, "o'neil"), "error",
+           "without auth_user it is an error to ask for a password");
+    do_sql(&test->sql, "CREATE TABLE auth_user (password varchar(128) NOT "
+           "NULL, username varchar(150) NOT NULL UNIQUE, is_active bool NOT "
+           "NULL)");
+    do_sql(&test->sql, "INSERT INTO auth_user VALUES ('md5$a$b', 'o''neil', "
+           "1), ('!', 'O''Neil', 0)");
+    tap_is(&test->tap, get_password(test, "o'neil"), "md5$a$b,1;",
+           "the hash and is_active of one user are told");
+    tap_is(&test->tap, get_password(test, "nobody"), "",
+           "of an unknown one nothing is");
+}
+
 int main(void)
 {
     test_t test;
@@ -601,6 +646,7 @@ int main(void)
     test_prepare(&test);
     test_rotation_killed(&test);
     test_purge(&test);
+    test_password(&test);
     apr_dbd_close(test.sql.driver, test.sql.handle);
     apr_file_remove(test.path, test.pool);
     apr_file_remove(apr_pstrcat(test.pool, test.path, "-wal", NULL),
