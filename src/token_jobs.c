@@ -3,8 +3,10 @@
 
 /* Decides when what happens without a request: one child of the host asks
  * the databases what was revoked elsewhere, tells them of last uses and has
- * dead rows removed; each child looks after its overdue statements.  How
- * these are done is the services' matter. */
+ * dead rows removed; each child looks after its overdue statements, and
+ * tells the last uses once more when it ends.  How these are done is the
+ * services' matter. */
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "httpd.h"
@@ -15,6 +17,7 @@
 #include "mod_watchdog.h"
 #include "apr_allocator.h"
 #include "apr_thread_mutex.h"
+#include "apr_thread_proc.h"
 
 #include "token_conf.h"
 #include "token_jobs.h"
@@ -44,7 +47,17 @@ APLOG_USE_MODULE(authn_token);
 
 #define LEAVE_PAUSE apr_time_from_msec(10)
 
+/* What the last flush may take: one statement, and all of it; so many pauses
+ * are waited for another child's.  After so long that one was killed. */
+#define LAST_QUERY_TIMEOUT apr_time_from_sec(1)
+#define LAST_FLUSH_TIME apr_time_from_sec(1)
+#define LAST_FLUSH_PAUSES 100
+#define LAST_FLUSH_LOST apr_time_from_sec(5)
+
 static apr_uint32_t databases;
+
+/* One server_rec of each database that last uses are written to. */
+static apr_array_header_t *flushed;
 
 /* Of this child: jobs at work, and that it is about to end. */
 static atomic_int working;
@@ -66,31 +79,28 @@ static void end_job(void)
     atomic_fetch_sub(&working, 1);
 }
 
-/* For a job with a database. */
-static int begin_store_job(int state, token_store_t *store, server_rec *s,
-                           apr_pool_t *pool)
+static int is_staying(void)
+{
+    return !atomic_load(&leaving);
+}
+
+static void bind_store(token_store_t *store, server_rec *s, apr_pool_t *pool)
 {
     store->server = s;
     store->conf = token_conf_store(s);
     store->pool = pool;
     store->schema = token_store_schema(store->conf);
     store->address = NULL;
+}
+
+/* For a job with a database. */
+static int begin_store_job(int state, token_store_t *store, server_rec *s,
+                           apr_pool_t *pool)
+{
+    bind_store(store, s, pool);
     return begin_job(state);
 }
 
-/* mod_watchdog's threads outlive the connections they use: before the
- * child's pool goes, its jobs must have come to their end.  The deadline job
- * may have stopped already. */
-static apr_status_t await_jobs(void *data)
-{
-    (void)data;
-    atomic_store(&leaving, 1);
-    while (atomic_load(&working) > 0) {
-        token_deadline_check(token_shared_deadline(), apr_time_now());
-        apr_sleep(LEAVE_PAUSE);
-    }
-    return APR_SUCCESS;
-}
 
 /* --- revocations elsewhere --- */
 
@@ -149,15 +159,10 @@ static apr_status_t do_flush(int state, void *server, apr_pool_t *pool)
     token_store_t store;
 
     if (begin_store_job(state, &store, server, pool)) {
-        token_upkeep_flush(&store);
+        token_upkeep_flush(&store, TOKEN_STORE_JOB, is_staying);
         end_job();
     }
     return APR_SUCCESS;
-}
-
-static int is_staying(void)
-{
-    return !atomic_load(&leaving);
 }
 
 /* Looks once a minute, and each second while there is more to remove. */
@@ -206,6 +211,118 @@ static apr_status_t do_setup(int state, void *server, apr_pool_t *pool)
     return APR_SUCCESS;
 }
 
+/* --- the end of a child --- */
+
+/* The children of a stop end together: one writes, the others wait for it,
+ * for a use of theirs may have come after it had looked. */
+static int claim_last_flush(token_shared_database_t *shared)
+{
+    int i;
+
+    for (i = 0; i < LAST_FLUSH_PAUSES; i++) {
+        apr_int64_t now = apr_time_now();
+        apr_int64_t held = atomic_load(&shared->last_flush);
+
+        if ((held == 0 || now < held || now - held > LAST_FLUSH_LOST)
+            && atomic_compare_exchange_strong(&shared->last_flush, &held,
+                                              now)) {
+            return 1;
+        }
+        apr_sleep(LEAVE_PAUSE);
+    }
+    return 0;
+}
+
+static apr_time_t last_flush_end;
+
+static int has_time(void)
+{
+    return apr_time_now() < last_flush_end;
+}
+
+static void flush_last(server_rec *s, apr_pool_t *pool)
+{
+    token_store_conf_t conf = *token_conf_store(s);
+    token_shared_database_t *shared = token_shared_database(conf.database);
+    token_store_t store;
+
+    if (token_store_is_down(&conf) || !claim_last_flush(shared)) {
+        return;
+    }
+    if (conf.query_timeout < 0 || conf.query_timeout > LAST_QUERY_TIMEOUT) {
+        conf.query_timeout = LAST_QUERY_TIMEOUT;
+    }
+    bind_store(&store, s, pool);
+    store.conf = &conf;
+    last_flush_end = apr_time_now() + LAST_FLUSH_TIME;
+    /* Where it fails it is not given back: one child waits for a database
+     * that is silent, not one after the other. */
+    if (token_upkeep_flush(&store, TOKEN_STORE_LAST, has_time)) {
+        atomic_store(&shared->last_flush, 0);
+    }
+}
+
+static void *APR_THREAD_FUNC flush_all(apr_thread_t *thread, void *data)
+{
+    int i;
+
+    (void)data;
+    for (i = 0; i < flushed->nelts; i++) {
+        flush_last(APR_ARRAY_IDX(flushed, i, server_rec *),
+                   apr_thread_pool_get(thread));
+    }
+    end_job();
+    return NULL;
+}
+
+/* The deadline job may have stopped already. */
+static void await_working(void)
+{
+    while (atomic_load(&working) > 0) {
+        token_deadline_check(token_shared_deadline(), apr_time_now());
+        apr_sleep(LEAVE_PAUSE);
+    }
+}
+
+/* prefork ends its children within the handler of a signal, wherever it has
+ * met them: nothing may be asked of a library there. */
+static int is_interrupted(void)
+{
+    int threaded = 0;
+    sigset_t blocked;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    return threaded == AP_MPMQ_NOT_SUPPORTED
+        && (pthread_sigmask(SIG_BLOCK, NULL, &blocked)
+            || sigismember(&blocked, SIGTERM)
+            || sigismember(&blocked, SIGHUP));
+}
+
+/* mod_watchdog's threads outlive the connections they use: before the
+ * child's pool goes, its jobs must have come to their end.  Then nobody uses
+ * a token here any more, and what was used is written, by a thread of its
+ * own, so that this one can look after its deadline. */
+static apr_status_t leave(void *pool)
+{
+    apr_thread_t *thread;
+    apr_status_t rv;
+
+    atomic_store(&leaving, 1);
+    await_working();
+    if (flushed->nelts == 0 || is_interrupted()) {
+        return APR_SUCCESS;
+    }
+    atomic_fetch_add(&working, 1);
+    if (apr_thread_create(&thread, NULL, flush_all, NULL, pool)
+        != APR_SUCCESS) {
+        end_job();
+        return APR_SUCCESS;
+    }
+    await_working();
+    apr_thread_join(&rv, thread);
+    return APR_SUCCESS;
+}
+
 /* --- start --- */
 
 static apr_status_t add_job(const char *name, int singleton,
@@ -243,6 +360,7 @@ static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
     }
     if (rv == APR_SUCCESS && flush > 0 && token_shared_table()
         && token_store_has(store, TOKEN_SQL_TOUCH)) {
+        APR_ARRAY_PUSH(flushed, server_rec *) = s;
         rv = add_job("_authn_token_flush_", 1, flush, s, do_flush, pconf);
     }
     if (rv == APR_SUCCESS && token_conf_purge(s) > 0
@@ -283,6 +401,7 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     }
     databases = token_tree_number_databases(s, pconf);
+    flushed = apr_array_make(pconf, (int)databases, sizeof(server_rec *));
     rv = token_shared_create(token_conf_table(s), databases, pconf);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
@@ -339,7 +458,7 @@ void token_jobs_child_init(apr_pool_t *pool, server_rec *s)
     atomic_store(&leaving, 0);
     if (rv == APR_SUCCESS) {
         rv = token_store_child_init(databases, pool);
-        apr_pool_pre_cleanup_register(pool, NULL, await_jobs);
+        apr_pool_pre_cleanup_register(pool, pool, leave);
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,

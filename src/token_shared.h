@@ -21,6 +21,8 @@
 typedef struct token_shared_database_t {
     _Atomic(apr_int64_t) last_poll; /* second of the last answer; 0: none */
     _Atomic(apr_int64_t) next_purge; /* second of it */
+    _Atomic(apr_int64_t) last_flush; /* since when a child that ends writes
+                                      * last uses; 0: none does */
 } token_shared_database_t;
 
 /* SQLite databases whose table is still to be made; token_setup's. */

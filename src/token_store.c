@@ -251,6 +251,11 @@ static void note_result(const task_t *task, int done)
                          "the token database answers again");
         }
     }
+    else if (task->kind == TOKEN_STORE_LAST) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->store->server,
+                     "httpd stops and the token database takes no last uses: "
+                     "%s; they are lost", task->error);
+    }
     else if ((task->kind == TOKEN_STORE_WRITE && task->answered)
              || task->kind == TOKEN_STORE_NOTE) {
         note_write(task);
@@ -340,7 +345,8 @@ static int run_attempts(task_t *task, token_sql_t *sql)
             }
             continue;
         }
-        if (!mend(task, sql)) {
+        /* To mend a connection takes a time that is not ours to bound. */
+        if (task->kind == TOKEN_STORE_LAST || !mend(task, sql)) {
             return 0;
         }
         sql->is_plain = 1;
@@ -386,7 +392,9 @@ int token_store_run(const token_store_t *store, token_store_work_t *work,
     task_t task;
     int done;
 
-    if (!breaker || !token_breaker_enter(breaker)) {
+    if (!breaker
+        || (kind == TOKEN_STORE_LAST && token_breaker_is_open(breaker))
+        || !token_breaker_enter(breaker)) {
         return 0;
     }
     memset(&task, 0, sizeof(task));

@@ -62,14 +62,15 @@ static const char *write_uses(const apr_array_header_t *uses,
 }
 
 static int tell_database(const token_store_t *store,
+                         token_store_kind_t kind,
                          const apr_array_header_t *uses)
 {
     const char *args[1];
     int rows, i;
 
     args[0] = write_uses(uses, store->pool);
-    if (token_ledger_change(store, TOKEN_SQL_TOUCH, args, TOKEN_STORE_JOB,
-                            &rows) == TOKEN_LEDGER_DOWN) {
+    if (token_ledger_change(store, TOKEN_SQL_TOUCH, args, kind, &rows)
+        == TOKEN_LEDGER_DOWN) {
         return 0;
     }
     for (i = 0; i < uses->nelts; i++) {
@@ -82,25 +83,27 @@ static int tell_database(const token_store_t *store,
     return 1;
 }
 
-void token_upkeep_flush(const token_store_t *store)
+int token_upkeep_flush(const token_store_t *store, token_store_kind_t kind,
+                       int (*go_on)(void))
 {
     apr_uint32_t position = 0;
     token_store_t batch = *store;
-    int more;
+    int more, told;
 
     do {
         apr_array_header_t *uses;
 
         if (apr_pool_create(&batch.pool, store->pool) != APR_SUCCESS) {
-            return;
+            return 0;
         }
         uses = apr_array_make(batch.pool, FLUSH_BATCH, sizeof(use_t));
         more = token_table_untold(token_shared_table(),
                                   store->conf->database, &position,
                                   FLUSH_BATCH, collect_use, uses);
-        more = (uses->nelts == 0 || tell_database(&batch, uses)) && more;
+        told = uses->nelts == 0 || tell_database(&batch, kind, uses);
         apr_pool_destroy(batch.pool);
-    } while (more);
+    } while (more && told && go_on());
+    return told && !more;
 }
 
 /* --- dead rows --- */

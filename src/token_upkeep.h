@@ -8,9 +8,11 @@
 
 #include "token_store.h"
 
-/* Writes the uses that the table has and the database does not, in batches.
- * What fails waits for the next time. */
-void token_upkeep_flush(const token_store_t *store);
+/* Writes the uses that the table has and the database does not, in batches,
+ * for as long as go_on() says so.  1: all are written; what fails waits for
+ * the next time, if kind says that there is one. */
+int token_upkeep_flush(const token_store_t *store, token_store_kind_t kind,
+                       int (*go_on)(void));
 
 /* Removes rows dead for age seconds, in batches with a pause between; not
  * for longer than some seconds, so that it must be called again.  1: there
