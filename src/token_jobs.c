@@ -358,10 +358,13 @@ static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
         && token_store_has(store, TOKEN_SQL_POLL)) {
         rv = add_job("_authn_token_poll_", 1, poll, s, do_poll, pconf);
     }
-    if (rv == APR_SUCCESS && flush > 0 && token_shared_table()
+    if (flush > 0 && token_shared_table()
         && token_store_has(store, TOKEN_SQL_TOUCH)) {
         APR_ARRAY_PUSH(flushed, server_rec *) = s;
-        rv = add_job("_authn_token_flush_", 1, flush, s, do_flush, pconf);
+        if (rv == APR_SUCCESS) {
+            rv = add_job("_authn_token_flush_", 1, flush, s, do_flush,
+                         pconf);
+        }
     }
     if (rv == APR_SUCCESS && token_conf_purge(s) > 0
         && (token_store_has(store, TOKEN_SQL_PURGE_EXPIRED)
