@@ -196,10 +196,12 @@ static const token_dialect_t dialects[] = {
             PG_DIGEST " AND " PG_USABLE,
         INSERT_HEIR "SELECT %s, " HEIR_FIELDS PG_TIME ", " PG_TIME
             ", idle_timeout FROM auth_token WHERE digest = " PG_DIGEST,
+        /* In whole seconds, as the host that refuses it reckons: else the
+         * use in the first one would be refused and revoke nothing. */
         PG_REVOKE "WHERE family = (%s)::bpchar AND revoked_at IS NULL "
             "AND EXISTS (SELECT 1 FROM auth_token WHERE digest = " PG_DIGEST
-            " AND superseded_at <= now() - make_interval(secs => "
-            PG_NUMBER "))" PG_RETURNING,
+            " AND date_trunc('second', superseded_at) <= "
+            "now() - make_interval(secs => " PG_NUMBER "))" PG_RETURNING,
         "UPDATE auth_token t SET last_used_at = "
             "to_timestamp(u.value::float8) FROM json_each_text((%s)::json) u "
             "WHERE t.digest = u.key::bpchar AND (t.last_used_at IS NULL "
