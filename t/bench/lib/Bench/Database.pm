@@ -78,6 +78,45 @@ SQL
     return $self->finish($dbh, $name, 'auth_token', $rows);
 }
 
+# dead($name, $rows): so many more of them, which ended long ago.
+sub dead {
+    my ($self, $name, $rows) = @_;
+    my $dbh = $self->dbh($name);
+
+    $dbh->do(<<"SQL");
+INSERT INTO auth_token (digest, username, family, created_at, expires_at)
+SELECT digest, 'user' || i, left(digest, 16), now() - interval '90 days',
+    now() - interval '60 days' + i * interval '1 s'
+FROM (
+    SELECT i, encode(sha256(('dead ' || i)::bytea), 'hex') AS digest
+    FROM generate_series(1, $rows) AS i
+) AS made
+SQL
+    $dbh->do('VACUUM ANALYZE auth_token');
+    $dbh->disconnect;
+    return;
+}
+
+# count_dead($name): how many of these are left.
+sub count_dead {
+    my ($self, $name) = @_;
+    my $dbh = $self->dbh($name);
+    my ($count) = $dbh->selectrow_array(
+        'SELECT count(*) FROM auth_token WHERE expires_at < now()');
+    $dbh->disconnect;
+    return $count;
+}
+
+# autovacuum($on): as it is where rows are removed in earnest.
+sub autovacuum {
+    my ($self, $on) = @_;
+    my $dbh = $self->{pg}->dbh;
+    $dbh->do('ALTER SYSTEM SET autovacuum = ' . ($on ? 'on' : 'off'));
+    $dbh->do('SELECT pg_reload_conf()');
+    $dbh->disconnect;
+    return;
+}
+
 # users($rows, $known): the same with the users of mod_authn_dbd.
 sub users {
     my ($self, $name, $rows, $known) = @_;

@@ -100,6 +100,7 @@ CONF
 my $ours = <<'CONF';
 AuthTokenTable @@TABLE@@
 AuthTokenCacheTTL 1h
+AuthTokenPurge @@PURGE@@
 <Location "/token/">
     AuthType Token
     AuthName "bench"
@@ -109,7 +110,7 @@ CONF
 
 
 # new(dbd => DBDParams): an httpd, not yet started.  Also table (of
-# AuthTokenTable), children, accounts (users in mod_authn_file's file),
+# AuthTokenTable), purge (of AuthTokenPurge), children, accounts (users in mod_authn_file's file),
 # callgrind => 1, and module => 0 for one without ours.
 sub new {
     my ($class, %arg) = @_;
@@ -120,7 +121,7 @@ sub new {
 sub prepare_database {
     my ($self, %arg) = @_;
 
-    $self->{bench} = { table => 16384, children => 2, accounts => 0, %arg };
+    $self->{bench} = { table => 16384, purge => 0, children => 2, accounts => 0, %arg };
     $self->{dbd} = $arg{dbd};
     return;
 }
@@ -131,7 +132,7 @@ sub conf {
     my $user = AuthnToken::Server::user();
     my $children = $bench->{callgrind} ? 1 : $bench->{children};
     my %value = (TMP => $self->{tmp}, PORT => $self->port,
-        DBDPARAMS => $self->{dbd}, TABLE => $bench->{table},
+        DBDPARAMS => $self->{dbd}, TABLE => $bench->{table}, PURGE => $bench->{purge},
         CHILDREN => $children, WORKERS => 32 * $children);
     my $conf = $self->load_modules . $text;
 
