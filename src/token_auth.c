@@ -29,6 +29,10 @@ APLOG_USE_MODULE(authn_token);
 
 /* One text for every bad token: the reason is for the log. */
 #define DETAIL_INVALID "Invalid token."
+#define DETAIL_INACTIVE "User inactive or deleted."
+#define DETAIL_BYTES \
+    "Invalid token header. Token string should not contain invalid " \
+    "characters."
 #define DETAIL_NONE "Authentication credentials were not provided."
 #define DETAIL_PASSWORD "Invalid username/password."
 #define DETAIL_DOWN "The token database does not answer. Try again later."
@@ -38,6 +42,23 @@ APLOG_USE_MODULE(authn_token);
 static const char *get_header(request_rec *r)
 {
     return apr_table_get(r->headers_in, token_http_credential_name(r));
+}
+
+/* The header as it is read: clients of Django REST framework may have a tab
+ * where RFC 9110 has a blank. */
+static const char *get_credential(request_rec *r)
+{
+    const char *value = get_header(r);
+    char *copy, *tab;
+
+    if (!value || !token_conf_is_drf(r->server) || !strchr(value, '\t')) {
+        return value;
+    }
+    copy = apr_pstrdup(r->pool, value);
+    while ((tab = strchr(copy, '\t'))) {
+        *tab = ' ';
+    }
+    return copy;
 }
 
 /* --- the verdict on a token --- */
@@ -194,6 +215,14 @@ static int answer_throttled(request_rec *r, int wait)
                         apr_itoa(r->pool, wait), DETAIL_THROTTLED);
 }
 
+/* The same for all, unless it is for clients of Django REST framework. */
+static const char *name_fault(request_rec *r, const token_memo_t *memo)
+{
+    return memo->finding.reason == TOKEN_REASON_INACTIVE
+        && token_store_schema(token_conf_store(r->server))
+           != TOKEN_SCHEMA_NATIVE ? DETAIL_INACTIVE : DETAIL_INVALID;
+}
+
 static int answer_token(request_rec *r, token_scheme_t scheme,
                         const char *text, apr_size_t len)
 {
@@ -214,7 +243,7 @@ static int answer_token(request_rec *r, token_scheme_t scheme,
         && !token_conf_authoritative(token_conf_dir(r))) {
         return DECLINED;
     }
-    return refuse_for(r, memo->finding.reason, DETAIL_INVALID);
+    return refuse_for(r, memo->finding.reason, name_fault(r, memo));
 }
 
 static int answer_password(request_rec *r, const char *user,
@@ -296,8 +325,9 @@ static int is_accepted(const token_dir_conf_t *conf,
 static int answer_credential(request_rec *r)
 {
     token_credential_t credential;
+    const char *value = get_credential(r);
     token_credential_status_t status = token_credential_read(&credential,
-                                                             get_header(r));
+                                                             value);
 
     if (!is_accepted(token_conf_dir(r), status, &credential)) {
         return answer_missing(r, status, &credential);
@@ -320,8 +350,8 @@ static int answer_credential(request_rec *r)
         return answer_malformed(r, "too long", DETAIL_INVALID);
     default:
         return answer_malformed(r, "a byte that no token has",
-                                "Invalid token header. Token string should "
-                                "not contain invalid characters.");
+                                token_text_is_utf8(value, strlen(value))
+                                    ? DETAIL_INVALID : DETAIL_BYTES);
     }
 }
 
@@ -354,7 +384,7 @@ int token_auth_force(request_rec *r)
         return DECLINED;
     }
     token_http_vary(r);
-    status = token_credential_read(&credential, get_header(r));
+    status = token_credential_read(&credential, get_credential(r));
     return is_accepted(token_conf_dir(r), status, &credential) ? OK
                                                                : DECLINED;
 }

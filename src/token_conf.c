@@ -258,6 +258,21 @@ const char *token_conf_prefix(const server_rec *s)
     return prefix ? prefix : DEFAULT_TOKEN_PREFIX;
 }
 
+const char *token_conf_own_prefix(const server_rec *s)
+{
+    const char *prefix = get_conf(s)->prefix;
+
+    return prefix ? prefix : "";
+}
+
+int token_conf_is_drf(const server_rec *s)
+{
+    const token_store_conf_t *store = token_conf_store(s);
+
+    return token_store_schema(store) == TOKEN_SCHEMA_DRF
+        || store->legacy == TOKEN_SCHEMA_DRF;
+}
+
 int token_conf_is_token(const server_rec *s, const char *text,
                         apr_size_t len, int is_password,
                         token_schema_t *schema)

@@ -78,6 +78,13 @@ int token_conf_expiry_header(const token_dir_conf_t *conf);
 /* What native tokens begin with. */
 const char *token_conf_prefix(const server_rec *s);
 
+/* AuthTokenPrefix, or "" where it is not set. */
+const char *token_conf_own_prefix(const server_rec *s);
+
+/* 1 when Django REST framework's clients expect its answers here: its tables
+ * are used, first or second. */
+int token_conf_is_drf(const server_rec *s);
+
 /* 1 when a text could be a token of this host; *schema says in whose tables
  * it would be.  For is_password see token_schema.h. */
 int token_conf_is_token(const server_rec *s, const char *text,

@@ -43,6 +43,9 @@ typedef enum {
     TOKEN_SQL_EXISTS_EVENT, /* ()                a row: its table is there */
     TOKEN_SQL_PASSWORD,     /* (username)        of Django's table: password,
                              * is_active (1 or t) */
+    TOKEN_SQL_KEY,          /* (username)        of his only token, which is
+                             * the record's id */
+    TOKEN_SQL_ADD_KEY,      /* see token_ledger_key */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
 

@@ -56,34 +56,62 @@
 #define LITE_OAUTH \
     OAUTH_RECORD(LITE_SECONDS("t.created"), LITE_SECONDS("t.expires"))
 
+/* One key a user: of two first logins at once the second adds nothing. */
+#define DRF_ADD(key, now) \
+    "INSERT INTO authtoken_token (key, created, user_id) " \
+    "SELECT " key ", " now ", u.id FROM auth_user u " \
+    "WHERE u.username = %s AND u.is_active ON CONFLICT (user_id) DO NOTHING"
+#define DRF_KEY \
+    "SELECT t.key " DRF_FROM "WHERE u.username = %s AND u.is_active"
+#define KNOX_ADD(text, now, expiry) \
+    "INSERT INTO knox_authtoken (digest, token_key, created, expiry, " \
+    "user_id) SELECT " text ", " text ", " now ", " expiry ", u.id " \
+    "FROM auth_user u WHERE u.username = %s AND u.is_active"
+#define LITE_SQL_NOW "strftime(" LITE_MOMENT ", 'now')"
+
+#define PG_KNOX_ADD \
+    KNOX_ADD("(%s)::text", "now()", \
+             "now() + make_interval(secs => (%s)::float8)")
+#define LITE_KNOX_ADD \
+    KNOX_ADD("%s", LITE_SQL_NOW, \
+             "strftime(" LITE_MOMENT ", 'now', '+' || %s || ' seconds')")
+
 static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_DRF, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_DRF,
+        [TOKEN_SQL_KEY] = DRF_KEY,
+        [TOKEN_SQL_ADD_KEY] = DRF_ADD("(%s)::text", "now()"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_DRF, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_DRF,
+        [TOKEN_SQL_KEY] = DRF_KEY,
+        [TOKEN_SQL_ADD_KEY] = DRF_ADD("%s", LITE_SQL_NOW),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
+        [TOKEN_SQL_ADD_KEY] = PG_KNOX_ADD,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
+        [TOKEN_SQL_ADD_KEY] = LITE_KNOX_ADD,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX_4, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
+        [TOKEN_SQL_ADD_KEY] = PG_KNOX_ADD,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX_4, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
+        [TOKEN_SQL_ADD_KEY] = LITE_KNOX_ADD,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },

@@ -69,9 +69,10 @@ static token_field_t *find_field(token_form_t *form, const char *name)
 }
 
 /* text[len] must be a NUL of the caller's. */
-static void set_text(token_field_t *field, char *text, apr_size_t len)
+static void set_text(const token_form_t *form, token_field_t *field,
+                     char *text, apr_size_t len)
 {
-    if (field->state != TOKEN_FIELD_ABSENT) {
+    if (field->state != TOKEN_FIELD_ABSENT && !form->last_wins) {
         field->state = TOKEN_FIELD_TWICE;
     }
     else if (memchr(text, '\0', len)) {
@@ -85,11 +86,12 @@ static void set_text(token_field_t *field, char *text, apr_size_t len)
 
 /* --- JSON --- */
 
-static void set_json(token_field_t *field, json_t *value, apr_pool_t *pool)
+static void set_json(const token_form_t *form, token_field_t *field,
+                     json_t *value, apr_pool_t *pool)
 {
     switch (json_typeof(value)) {
     case JSON_STRING:
-        set_text(field,
+        set_text(form, field,
                  apr_pstrmemdup(pool, json_string_value(value),
                                 json_string_length(value)),
                  json_string_length(value));
@@ -137,8 +139,10 @@ static const char *read_json(token_form_t *form, const char *body,
     int i;
 
     /* Recursion is bounded by jansson (JSON_PARSER_MAX_DEPTH, 2048). */
-    root = json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL
-                                     | JSON_DECODE_ANY, &error);
+    root = json_loadb(body, len, (form->last_wins ? 0
+                                                  : JSON_REJECT_DUPLICATES)
+                                     | JSON_ALLOW_NUL | JSON_DECODE_ANY,
+                      &error);
     if (!root) {
         /* The text of the error may quote the body: only where is said. */
         return apr_psprintf(pool, "JSON parse error - not JSON, or a name "
@@ -157,7 +161,7 @@ static const char *read_json(token_form_t *form, const char *body,
         json_t *value = json_object_get(root, field_names[i]);
 
         if (value) {
-            set_json(&form->field[i], value, pool);
+            set_json(form, &form->field[i], value, pool);
         }
     }
     json_decref(root);
@@ -210,7 +214,7 @@ static const char *read_pair(token_form_t *form, char *pair, apr_size_t len)
     /* "username%00x" is another name than username. */
     field = strlen(pair) == name_len ? find_field(form, pair) : NULL;
     if (field) {
-        set_text(field, value, value_len);
+        set_text(form, field, value, value_len);
     }
     return NULL;
 }
@@ -390,7 +394,7 @@ static const char *read_part(token_form_t *form, char *part, char *end,
         return bad_utf8;
     }
     *end = '\0';
-    set_text(field, value, end - value);
+    set_text(form, field, value, end - value);
     return NULL;
 }
 
@@ -464,9 +468,11 @@ static const char *read_body(token_form_t *form, char *body, apr_size_t len,
 const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
                             const char *content_type, apr_pool_t *pool)
 {
+    int last_wins = form->last_wins;
     const char *wrong;
 
     memset(form, 0, sizeof(*form));
+    form->last_wins = last_wins;
     wrong = read_body(form, body, len, content_type, pool);
     if (wrong) {
         /* Fields that were read before it is known. */

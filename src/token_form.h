@@ -35,6 +35,8 @@ typedef struct token_field_t {
 typedef struct token_form_t {
     token_field_t field[TOKEN_FIELDS];
     int is_other;               /* good JSON, but no object */
+    int last_wins;              /* set by the caller: a field given twice is
+                                 * no error, as for Django */
 } token_form_t;
 
 typedef enum {

@@ -108,8 +108,41 @@ int token_handler_media_type(request_rec *r)
                                              type));
 }
 
-int token_handler_negotiate(request_rec *r, int *status)
+static int answer_options(request_rec *r, const char *metadata)
 {
+    json_error_t error;
+
+    /* A page of another origin asks before it sends anything. */
+    token_http_release_body(r);
+    return metadata
+        ? token_http_answer(r, HTTP_OK, json_loads(metadata, 0, &error))
+        : token_http_answer_empty(r, HTTP_OK);
+}
+
+/* Of Django REST framework: ?format=json, and no other. */
+static int has_other_format(request_rec *r)
+{
+    const char *args = r->args;
+    int other = 0;
+
+    while (args && *args && token_conf_is_drf(r->server)) {
+        const char *pair = ap_getword(r->pool, &args, '&');
+
+        if (strncmp(pair, "format=", 7) == 0) {
+            other = pair[7] && strcmp(pair + 7, "json") != 0;
+        }
+    }
+    return other;
+}
+
+int token_handler_negotiate(request_rec *r, const char *metadata,
+                            int *status)
+{
+    if (has_other_format(r)) {
+        token_http_release_body(r);
+        *status = token_handler_detail(r, HTTP_NOT_FOUND, "Not found.");
+        return DONE;
+    }
     if (!token_http_accepts_json(r)) {
         token_http_release_body(r);
         *status = token_handler_detail(r, HTTP_NOT_ACCEPTABLE, "Could not "
@@ -117,9 +150,7 @@ int token_handler_negotiate(request_rec *r, int *status)
         return DONE;
     }
     if (r->method_number == M_OPTIONS) {
-        /* A page of another origin asks before it sends anything. */
-        token_http_release_body(r);
-        *status = token_http_answer_empty(r, HTTP_OK);
+        *status = answer_options(r, metadata);
         return DONE;
     }
     return OK;

@@ -32,8 +32,9 @@ int token_handler_media_type(request_rec *r);   /* 415 */
 
 /* OK when the request is for the handler; else the answer, to one that wants
  * no JSON or asks for OPTIONS, is given and *status is what the handler
- * should return. */
-int token_handler_negotiate(request_rec *r, int *status);
+ * should return.  OPTIONS gets metadata, a JSON text, or nothing for NULL. */
+int token_handler_negotiate(request_rec *r, const char *metadata,
+                            int *status);
 
 /* Reads the body: OK, or the answer is given and *status is what the
  * handler should return.  The body may hold secrets: wipe it. */

@@ -329,6 +329,24 @@ int token_http_accepts_json(const request_rec *r)
     return accepted;
 }
 
+/* "application/json; indent=4", as Django REST framework's clients may ask
+ * for it: 1 to 8, or 0. */
+static int get_indent(const request_rec *r)
+{
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+    const char *found = accept ? ap_strcasestr(accept, "application/json")
+                               : NULL;
+    const char *end = found ? found + strcspn(found, ",") : NULL;
+    const char *indent = found ? ap_strcasestr(found, "indent=") : NULL;
+    int n;
+
+    if (!indent || indent > end) {
+        return 0;
+    }
+    n = atoi(indent + strlen("indent="));
+    return n < 0 ? 0 : n > 8 ? 8 : n;
+}
+
 static void prepare_answer(request_rec *r, int status, apr_size_t len)
 {
     r->status = status;
@@ -344,7 +362,9 @@ static void prepare_answer(request_rec *r, int status, apr_size_t len)
 
 int token_http_answer(request_rec *r, int status, json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    int indent = get_indent(r);
+    char *text = json ? json_dumps(json, indent ? JSON_INDENT(indent)
+                                                : JSON_COMPACT) : NULL;
 
     json_decref(json);
     if (!text) {

@@ -15,6 +15,7 @@
 
 #include "token_ask.h"
 #include "token_conf.h"
+#include "token_foreign.h"
 #include "token_form.h"
 #include "token_handler.h"
 #include "token_http.h"
@@ -58,6 +59,13 @@ static const char *text_of(const token_field_t *field)
     return field->state == TOKEN_FIELD_TEXT ? field->text : "";
 }
 
+/* The tables are Django's, and know of a user and his token alone. */
+static int is_foreign(request_rec *r)
+{
+    return token_store_schema(token_conf_store(r->server))
+        != TOKEN_SCHEMA_NATIVE;
+}
+
 /* Reads all fields; what is wrong is said of each of them at once.  The
  * errors, to be given back, or NULL. */
 static json_t *read_fields(request_rec *r, token_form_t *form, ask_t *ask)
@@ -72,8 +80,10 @@ static json_t *read_fields(request_rec *r, token_form_t *form, ask_t *ask)
                     token_ask_check(&field[TOKEN_FIELD_USERNAME], 1));
     token_ask_error(errors, TOKEN_FIELD_PASSWORD,
                     token_ask_check(&field[TOKEN_FIELD_PASSWORD], 1));
-    token_ask_read(r, form, token_conf_scope(token_conf_dir(r), r->pool),
-                   &ask->token, errors);
+    if (!is_foreign(r)) {
+        token_ask_read(r, form, token_conf_scope(token_conf_dir(r), r->pool),
+                       &ask->token, errors);
+    }
     if (json_object_size(errors) == 0) {
         json_decref(errors);
         return NULL;
@@ -91,18 +101,29 @@ static int answer_full(request_rec *r)
     return token_handler_detail(r, HTTP_FORBIDDEN, DETAIL_FULL);
 }
 
+/* Clients of Django REST framework know of the token alone. */
+static json_t *make_answer(request_rec *r, const token_mint_t *mint)
+{
+    return token_conf_is_drf(r->server)
+        ? json_pack("{s:s}", "token", mint->text) : token_mint_json(mint);
+}
+
 static int issue_token(request_rec *r, const ask_t *ask)
 {
     token_mint_t mint;
-    int status = token_mint_make(r, &mint, r->user, &ask->token);
+    int status;
 
+    if (is_foreign(r)) {
+        return token_foreign_login(r);
+    }
+    status = token_mint_make(r, &mint, r->user, &ask->token);
     if (status != OK) {
         return status;
     }
     switch (token_mint_issue(r, &mint)) {
     case TOKEN_LEDGER_DONE:
         token_shared_count(TOKEN_STATS_LOGIN);
-        status = token_http_answer(r, HTTP_OK, token_mint_json(&mint));
+        status = token_http_answer(r, HTTP_OK, make_answer(r, &mint));
         break;
     case TOKEN_LEDGER_FULL:
         status = answer_full(r);
@@ -241,6 +262,7 @@ static int answer_form(request_rec *r, char *body, apr_size_t len)
     int status;
 
     memset(&form, 0, sizeof(form));
+    form.last_wins = token_conf_is_drf(r->server);
     wrong = len ? token_form_read(&form, body, len, type, r->pool) : NULL;
     if (wrong) {
         return form.is_other ? answer_non_field(r, wrong)
@@ -285,7 +307,7 @@ static int check_set_up(request_rec *r)
                       "there", r->uri);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return status;
+    return status == OK ? token_foreign_check(r) : status;
 }
 
 int token_login_handler(request_rec *r)
@@ -300,7 +322,8 @@ int token_login_handler(request_rec *r)
         return status;
     }
     apr_table_setn(r->err_headers_out, "Allow", "POST, OPTIONS");
-    if (token_handler_negotiate(r, &status) != OK) {
+    if (token_handler_negotiate(r, token_conf_is_drf(r->server)
+                                ? token_foreign_metadata : NULL, &status) != OK) {
         return status;
     }
     if (r->method_number != M_POST) {

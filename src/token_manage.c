@@ -459,6 +459,23 @@ static int answer_misplaced(request_rec *r)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* OK when the administrator, and nobody else, made this a place for tokens
+ * of ours. */
+static int check_set_up(request_rec *r)
+{
+    token_schema_t schema = token_store_schema(token_conf_store(r->server));
+    int status = token_handler_check(r);
+
+    if (status == OK && schema != TOKEN_SCHEMA_NATIVE) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "token-manage refused at %s: tokens of AuthTokenSchema "
+                      "%s are managed by Django alone", r->uri,
+                      token_schema_name(schema));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return status;
+}
+
 int token_manage_handler(request_rec *r)
 {
     const char *rest;
@@ -468,11 +485,11 @@ int token_manage_handler(request_rec *r)
     if (!r->handler || strcmp(r->handler, TOKEN_HANDLER_MANAGE) != 0) {
         return DECLINED;
     }
-    status = token_handler_check(r);
+    status = check_set_up(r);
     if (status != OK) {
         return status;
     }
-    if (token_handler_negotiate(r, &status) != OK) {
+    if (token_handler_negotiate(r, NULL, &status) != OK) {
         return status;
     }
     memset(&call, 0, sizeof(call));
