@@ -144,6 +144,10 @@ int token_text_is_printable(const char *text, apr_size_t len)
         if (c < 0x20 || c == 0x7F) {
             return 0;
         }
+        /* U+0080 to U+009F, which terminals take for ESC and a letter. */
+        if (c == 0xC2 && i + 1 < len && (unsigned char)text[i + 1] < 0xA0) {
+            return 0;
+        }
     }
     return 1;
 }

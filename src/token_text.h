@@ -43,7 +43,8 @@ int token_text_is_native(const char *text, apr_size_t len,
  * surrogate, nothing past U+10FFFF.  NUL is a character like others. */
 int token_text_is_utf8(const char *text, apr_size_t len);
 
-/* 1 when there is no C0 control character and no DEL in it. */
+/* 1 when there is no control character in it: none of C0, DEL and, as UTF-8,
+ * C1. */
 int token_text_is_printable(const char *text, apr_size_t len);
 
 /* 1 when word is a scope-token of RFC 6749 section 3.3, not empty. */

@@ -269,6 +269,9 @@ sends('a second request in a refused body is not read', 401,
         sized('{"username":"a\n[x] [core:error] [pid 1] x","password":"x"}'));
     sends('a name that clears the screen of who reads the log is refused', 400,
         sized('{"username":"a\u001b[2J","password":"x"}'));
+    sends("a client that does so to who lists tokens is refused: $_", 400,
+        sized($good =~ s/\}/,"client":"x${_}2J"}/r))
+        for '\u001b[', '\u009b', "\xc2\x9b";
     sends('1,000 open lists are bad', 400, sized('[' x 1000));
     sends('16,000 open objects are bad', 400, sized('{"":' x 4_000));
 }

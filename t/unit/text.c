@@ -188,6 +188,12 @@ static void test_printable(tap_t *tap)
     tap_ok(tap, !token_text_is_printable("ab\n", 3),
            "a newline at the end is not");
     tap_ok(tap, !token_text_is_printable("\x7F", 1), "DEL is not");
+    tap_ok(tap, !token_text_is_printable("a\xC2\x80", 3)
+                && !token_text_is_printable("\xC2\x9B" "2J", 4)
+                && !token_text_is_printable("\xC2\x9F", 2),
+           "a control character of two bytes is not");
+    tap_ok(tap, token_text_is_printable("\xC2\xA0\xC3\x9B\xE0\xC2", 6),
+           "what looks like one is");
 }
 
 static void test_scope(tap_t *tap)
