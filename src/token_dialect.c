@@ -303,6 +303,7 @@ static const struct {
     { "revoke-all", TOKEN_SQL_REVOKE_ALL, 1, 0 },
     { "revoke-family", TOKEN_SQL_REVOKE_FAMILY, 3, 0 },
     { "key", TOKEN_SQL_KEY, 1, 1 },
+    { "refresh", TOKEN_SQL_REFRESH, 2, 1 },
     { "touch", TOKEN_SQL_TOUCH, 1, 1 },
     { "poll", TOKEN_SQL_POLL, 2, 1 },
     { "purge", TOKEN_SQL_PURGE_EXPIRED, 2, 1 },

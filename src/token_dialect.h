@@ -46,6 +46,7 @@ typedef enum {
     TOKEN_SQL_KEY,          /* (username)        of his only token, which is
                              * the record's id */
     TOKEN_SQL_ADD_KEY,      /* see token_ledger_key */
+    TOKEN_SQL_REFRESH,      /* (second, key)     it ends then, not before */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;
 

@@ -67,6 +67,8 @@
     "INSERT INTO knox_authtoken (digest, token_key, created, expiry, " \
     "user_id) SELECT " text ", " text ", " now ", " expiry ", u.id " \
     "FROM auth_user u WHERE u.username = %s AND u.is_active"
+#define KNOX_REFRESH(moment) \
+    "UPDATE knox_authtoken SET expiry = " moment " WHERE digest = %s"
 #define LITE_SQL_NOW "strftime(" LITE_MOMENT ", 'now')"
 
 #define PG_KNOX_ADD \
@@ -94,24 +96,30 @@ static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_KNOX, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
         [TOKEN_SQL_ADD_KEY] = PG_KNOX_ADD,
+        [TOKEN_SQL_REFRESH] = KNOX_REFRESH("to_timestamp((%s)::float8)"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
         [TOKEN_SQL_ADD_KEY] = LITE_KNOX_ADD,
+        [TOKEN_SQL_REFRESH] =
+            KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX_4, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
         [TOKEN_SQL_ADD_KEY] = PG_KNOX_ADD,
+        [TOKEN_SQL_REFRESH] = KNOX_REFRESH("to_timestamp((%s)::float8)"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX_4, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
         [TOKEN_SQL_ADD_KEY] = LITE_KNOX_ADD,
+        [TOKEN_SQL_REFRESH] =
+            KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },

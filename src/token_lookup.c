@@ -26,6 +26,9 @@ APLOG_USE_MODULE(authn_token);
  * asking again. */
 #define UNKNOWN_TTL 5
 
+/* Seconds. */
+#define REFRESH_INTERVAL 60
+
 /* Bad tokens that one address may have looked up in the database. */
 static const token_limit_t bad_tokens = { 100, 60 };
 
@@ -194,6 +197,31 @@ static void write_use(const question_t *q, const token_store_t *store,
     }
 }
 
+/* knox's AUTO_REFRESH: use makes a token last longer, but not for ever; not
+ * oftener than its MIN_REFRESH_INTERVAL. */
+static void refresh(const question_t *q, const token_store_t *store,
+                    token_record_t *record)
+{
+    const token_dir_conf_t *conf = token_conf_dir(q->r);
+    apr_int64_t idle = token_conf_idle_timeout(conf);
+    apr_int64_t last = record->created_at + token_conf_lifetime(conf);
+    apr_int64_t end = q->now + idle < last ? q->now + idle : last;
+    const char *args[2];
+    int rows;
+
+    if (!idle || end <= record->expires_at + REFRESH_INTERVAL
+        || !token_store_has(store->conf, TOKEN_SQL_REFRESH)) {
+        return;
+    }
+    args[0] = apr_psprintf(q->pool, "%" APR_INT64_T_FMT, end);
+    args[1] = token_schema_key(store->schema, q->sought->text,
+                               q->sought->digest, q->pool);
+    if (token_ledger_change(store, TOKEN_SQL_REFRESH, args, TOKEN_STORE_JOB,
+                            &rows) == TOKEN_LEDGER_DONE) {
+        record->expires_at = end;
+    }
+}
+
 static void note_use(const question_t *q, const token_store_t *store,
                      const token_record_t *record)
 {
@@ -211,8 +239,11 @@ static void note_use(const question_t *q, const token_store_t *store,
 
 static void keep_answer(const question_t *q, const token_store_t *store,
                         const token_ticket_t *ticket,
-                        const token_finding_t *finding)
+                        token_finding_t *finding)
 {
+    if (finding->verdict == TOKEN_GRANTED) {
+        refresh(q, store, &finding->record);
+    }
     if (token_shared_table()) {
         keep_record(q, ticket, &finding->record);
     }
