@@ -303,6 +303,8 @@ static const struct {
     { "revoke-all", TOKEN_SQL_REVOKE_ALL, 1, 0 },
     { "revoke-family", TOKEN_SQL_REVOKE_FAMILY, 3, 0 },
     { "key", TOKEN_SQL_KEY, 1, 1 },
+    { "add-key", TOKEN_SQL_ADD_KEY, 2, 1 },
+    { "add-knox", TOKEN_SQL_ADD_KNOX, 4, 1 },
     { "refresh", TOKEN_SQL_REFRESH, 2, 1 },
     { "touch", TOKEN_SQL_TOUCH, 1, 1 },
     { "poll", TOKEN_SQL_POLL, 2, 1 },

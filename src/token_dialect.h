@@ -45,7 +45,9 @@ typedef enum {
                              * is_active (1 or t) */
     TOKEN_SQL_KEY,          /* (username)        of his only token, which is
                              * the record's id */
-    TOKEN_SQL_ADD_KEY,      /* see token_ledger_key */
+    TOKEN_SQL_ADD_KEY,      /* (key, username)   unless he has one */
+    TOKEN_SQL_ADD_KNOX,     /* (digest, beginning of the token, seconds,
+                             * username) */
     TOKEN_SQL_REFRESH,      /* (second, key)     it ends then, not before */
     TOKEN_SQL_STATEMENTS
 } token_sql_name_t;

@@ -40,6 +40,11 @@
     "LEFT JOIN auth_user u ON u.id = t.user_id " \
     "LEFT JOIN oauth2_provider_application a ON a.id = t.application_id "
 
+/* All keys of active users: the record's id is the key. */
+#define DRF_LIST(created) \
+    "SELECT t.key, u.username, '', '', '', " created ", NULL, NULL, NULL, " \
+    "NULL, '', 0 " DRF_FROM "WHERE u.is_active ORDER BY t.created"
+
 #define USER "SELECT 1 FROM auth_user WHERE username = %s AND is_active"
 
 #define PG_DRF RECORD("u.username", "''", "''", PG_SECONDS("t.created"), \
@@ -81,6 +86,7 @@
 static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_DRF, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_DRF,
+        [TOKEN_SQL_LIST] = DRF_LIST(PG_SECONDS("t.created")),
         [TOKEN_SQL_KEY] = DRF_KEY,
         [TOKEN_SQL_ADD_KEY] = DRF_ADD("(%s)::text", "now()"),
         [TOKEN_SQL_USER] = USER,
@@ -88,6 +94,7 @@ static const token_dialect_t dialects[] = {
     } },
     { "sqlite3", TOKEN_SCHEMA_DRF, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_DRF,
+        [TOKEN_SQL_LIST] = DRF_LIST(LITE_SECONDS("t.created")),
         [TOKEN_SQL_KEY] = DRF_KEY,
         [TOKEN_SQL_ADD_KEY] = DRF_ADD("%s", LITE_SQL_NOW),
         [TOKEN_SQL_USER] = USER,
@@ -95,14 +102,14 @@ static const token_dialect_t dialects[] = {
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
-        [TOKEN_SQL_ADD_KEY] = PG_KNOX_ADD,
+        [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD,
         [TOKEN_SQL_REFRESH] = KNOX_REFRESH("to_timestamp((%s)::float8)"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
-        [TOKEN_SQL_ADD_KEY] = LITE_KNOX_ADD,
+        [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD,
         [TOKEN_SQL_REFRESH] =
             KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')"),
         [TOKEN_SQL_USER] = USER,
@@ -110,14 +117,14 @@ static const token_dialect_t dialects[] = {
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX_4, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
-        [TOKEN_SQL_ADD_KEY] = PG_KNOX_ADD,
+        [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD,
         [TOKEN_SQL_REFRESH] = KNOX_REFRESH("to_timestamp((%s)::float8)"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX_4, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
-        [TOKEN_SQL_ADD_KEY] = LITE_KNOX_ADD,
+        [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD,
         [TOKEN_SQL_REFRESH] =
             KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')"),
         [TOKEN_SQL_USER] = USER,

@@ -133,39 +133,43 @@ static const char *set_purge(cmd_parms *cmd, void *dconf, const char *arg)
                         (int)TOKEN_SECONDS_MAX);
 }
 
-static const char *set_schema(cmd_parms *cmd, void *dconf, const char *name,
-                              const char *version)
+static const char *read_schema(cmd_parms *cmd, int *schema, const char *name,
+                               const char *version, const char *known)
 {
-    token_schema_t schema;
+    token_schema_t found;
 
-    (void)dconf;
-    if (!token_schema_named(&schema, name, version)) {
-        return apr_psprintf(cmd->pool, "AuthTokenSchema \"%s\": must be "
-                            "native, drf, knox, knox 4, oauth-toolkit or "
-                            "oauth-toolkit 2",
-                            version ? apr_pstrcat(cmd->pool, name, " ",
-                                                  version, NULL) : name);
+    if (!token_schema_named(&found, name, version)) {
+        return apr_psprintf(cmd->pool, "%s \"%s%s%s\": must be %s",
+                            cmd->cmd->name, name, version ? " " : "",
+                            version ? version : "", known);
     }
-    get_server(cmd)->store.schema = (int)schema;
+    *schema = (int)found;
     return NULL;
 }
 
-static const char *set_legacy(cmd_parms *cmd, void *dconf, const char *name)
+static const char *set_schema(cmd_parms *cmd, void *dconf, const char *name,
+                              const char *version)
 {
-    int *legacy = &get_server(cmd)->store.legacy;
-
     (void)dconf;
-    if (apr_cstr_casecmp(name, "none") == 0) {
-        *legacy = 0;
+    return read_schema(cmd, &get_server(cmd)->store.schema, name, version,
+                       "native, drf, knox, knox 4, oauth-toolkit or "
+                       "oauth-toolkit 2");
+}
+
+/* No second one is the native one: zero. */
+static const char *set_legacy(cmd_parms *cmd, void *dconf, const char *name,
+                              const char *version)
+{
+    (void)dconf;
+    if (apr_cstr_casecmp(name, "none") == 0 && !version) {
+        name = "native";
     }
-    else if (apr_cstr_casecmp(name, "drf") == 0) {
-        *legacy = TOKEN_SCHEMA_DRF;
+    else if (apr_cstr_casecmp(name, "native") == 0) {
+        name = "";
     }
-    else {
-        return apr_psprintf(cmd->pool, "AuthTokenLegacy \"%s\": must be drf "
-                            "or none", name);
-    }
-    return NULL;
+    return read_schema(cmd, &get_server(cmd)->store.legacy, name, version,
+                       "drf, knox, knox 4, oauth-toolkit, oauth-toolkit 2 or "
+                       "none");
 }
 
 static const char *set_audit(cmd_parms *cmd, void *dconf, int on)
@@ -409,9 +413,9 @@ const command_rec token_directives_commands[] = {
     AP_INIT_TAKE12("AuthTokenSchema", set_schema, NULL, RSRC_CONF,
                    "whose tables are read: native, drf, knox, "
                    "oauth-toolkit, and a version (default native)"),
-    AP_INIT_TAKE1("AuthTokenLegacy", set_legacy, NULL, RSRC_CONF,
-                  "drf: the keys of Django REST framework's table are good, "
-                  "too (default none)"),
+    AP_INIT_TAKE12("AuthTokenLegacy", set_legacy, NULL, RSRC_CONF,
+                   "whose tokens are good beside native ones: drf, knox, "
+                   "oauth-toolkit, and a version (default none)"),
     AP_INIT_FLAG("AuthTokenAudit", set_audit, NULL, RSRC_CONF,
                  "On to note in auth_token_event what becomes of tokens "
                  "(default Off)"),

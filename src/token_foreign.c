@@ -46,7 +46,8 @@ int token_foreign_check(request_rec *r)
     const token_store_conf_t *store = token_conf_store(r->server);
 
     if (token_store_schema(store) == TOKEN_SCHEMA_NATIVE
-        || token_store_has(store, TOKEN_SQL_ADD_KEY)) {
+        || token_store_has(store, TOKEN_SQL_ADD_KEY)
+        || token_store_has(store, TOKEN_SQL_ADD_KNOX)) {
         return OK;
     }
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
@@ -85,24 +86,13 @@ static apr_int64_t get_knox_lifetime(request_rec *r)
     return idle && idle < lifetime ? idle : lifetime;
 }
 
-static token_ledger_status_t store_drf(request_rec *r,
-                                       const token_store_t *store,
-                                       const char *drawn, const char **key)
-{
-    const char *args[2];
-
-    args[0] = drawn;
-    args[1] = r->user;
-    return token_ledger_key(store, r->user, args, key);
-}
-
 static token_ledger_status_t store_knox(request_rec *r,
                                         const token_store_t *store,
                                         const char *text,
                                         apr_int64_t lifetime)
 {
     const char *args[4];
-    const char *key;
+    int rows;
 
     args[0] = token_schema_key(store->schema, text, "", r->pool);
     args[1] = apr_pstrndup(r->pool, text,
@@ -110,7 +100,8 @@ static token_ledger_status_t store_knox(request_rec *r,
                                ? KNOX_KEY_LEN : KNOX_4_KEY_LEN);
     args[2] = apr_psprintf(r->pool, "%" APR_INT64_T_FMT, lifetime);
     args[3] = r->user;
-    return token_ledger_key(store, r->user, args, &key);
+    return token_ledger_change(store, TOKEN_SQL_ADD_KNOX, args,
+                               TOKEN_STORE_WRITE, &rows);
 }
 
 /* --- what is answered --- */
@@ -132,7 +123,7 @@ static int login_drf(request_rec *r, const token_store_t *store)
     token_ledger_status_t status = TOKEN_LEDGER_DOWN;
 
     if (token_crypt_hex(drawn, DRF_DIGITS) == APR_SUCCESS) {
-        status = store_drf(r, store, drawn, &key);
+        status = token_ledger_key(store, r->user, drawn, &key);
     }
     if (status != TOKEN_LEDGER_DONE) {
         return answer_failure(r, status);

@@ -401,9 +401,8 @@ token_ledger_status_t token_ledger_issue(
 typedef struct {
     apr_pool_t *pool;
     const char *username;
-    const char **args;          /* of ADD_KEY */
+    const char *drawn;
     const char *key;
-    int rows;
 } adding_t;
 
 static void keep_key(void *baton, const token_record_t *record)
@@ -411,42 +410,44 @@ static void keep_key(void *baton, const token_record_t *record)
     ((adding_t *)baton)->key = record->id;
 }
 
-static int find_key(const token_sql_t *sql, adding_t *key)
+static int find_key(const token_sql_t *sql, adding_t *adding)
 {
     const char *args[1];
 
-    args[0] = key->username;
-    return token_sql_select(sql, TOKEN_SQL_KEY, args, keep_key, key,
-                            key->pool);
+    args[0] = adding->username;
+    return token_sql_select(sql, TOKEN_SQL_KEY, args, keep_key, adding,
+                            adding->pool);
 }
 
 static int add_key(token_sql_t *sql, void *baton, int attempt)
 {
-    adding_t *key = baton;
-    int rc = find_key(sql, key);
+    adding_t *adding = baton;
+    int rc = find_key(sql, adding);
+    const char *args[2];
+    int rows;
 
     (void)attempt;
-    if (rc == 0 && !key->key) {
-        rc = token_sql_change(sql, TOKEN_SQL_ADD_KEY, key->args, &key->rows,
-                              key->pool);
-        if (rc == 0) {
-            rc = find_key(sql, key);
-        }
+    if (rc || adding->key) {
+        return rc;
     }
-    return rc;
+    args[0] = adding->drawn;
+    args[1] = adding->username;
+    rc = token_sql_change(sql, TOKEN_SQL_ADD_KEY, args, &rows, adding->pool);
+    /* Another login may have been faster. */
+    return rc ? rc : find_key(sql, adding);
 }
 
 token_ledger_status_t token_ledger_key(const token_store_t *store,
                                        const char *username,
-                                       const char **args, const char **key)
+                                       const char *drawn, const char **key)
 {
-    adding_t baton = { store->pool, username, args, NULL, 0 };
+    adding_t adding = { store->pool, username, drawn, NULL };
 
-    if (!token_store_run(store, add_key, &baton, TOKEN_STORE_WRITE)) {
+    if (!token_store_run(store, add_key, &adding, TOKEN_STORE_WRITE)) {
         return TOKEN_LEDGER_DOWN;
     }
-    *key = baton.key;
-    return baton.key || baton.rows ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
+    *key = adding.key;
+    return adding.key ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
 }
 
 /* --- an heir --- */

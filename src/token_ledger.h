@@ -44,13 +44,11 @@ token_ledger_status_t token_ledger_issue(
     const token_record_t *record, const token_quota_t *quota,
     token_sql_each_t *evicted, void *baton);
 
-/* Adds a user's token to a table of another's: ADD_KEY with its arguments,
- * which are the schema's, unless KEY finds that he has one.  *key is then
- * that one, or the one added in the same moment by another.  NONE: there is
- * no such user. */
+/* Adds a user's only token to a table of another's, unless he has one; *key
+ * is his, whoever added it.  NONE: there is no such user. */
 token_ledger_status_t token_ledger_key(const token_store_t *store,
                                        const char *username,
-                                       const char **args, const char **key);
+                                       const char *drawn, const char **key);
 
 /* Supersedes the token of a digest by an heir, of which digest, created_at
  * and expires_at are given; the rest is as before.  NONE: it has an heir

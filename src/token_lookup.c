@@ -272,7 +272,18 @@ static token_ledger_status_t find_record(const question_t *q,
 {
     const char *key = token_schema_key(q->sought->schema, q->sought->text,
                                        q->sought->digest, q->pool);
+    token_store_t own = *store;
 
+    own.schema = token_store_schema(store->conf);
+    if (own.schema != store->schema) {
+        /* "httoken import" may have taken it over. */
+        token_ledger_status_t status = token_ledger_find(
+            &own, q->sought->digest, q->sought->digest, record);
+
+        if (status != TOKEN_LEDGER_NONE) {
+            return status;
+        }
+    }
     if (!key) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r,
                       "OpenSSL cannot compute SHA-512");

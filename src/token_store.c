@@ -345,8 +345,10 @@ static int run_attempts(task_t *task, token_sql_t *sql)
             }
             continue;
         }
-        /* To mend a connection takes a time that is not ours to bound. */
-        if (task->kind == TOKEN_STORE_LAST || !mend(task, sql)) {
+        /* To mend a connection to a server takes a time that is not ours to
+         * bound. */
+        if ((task->kind == TOKEN_STORE_LAST && !is_sqlite(sql))
+            || !mend(task, sql)) {
             return 0;
         }
         sql->is_plain = 1;

@@ -9,7 +9,7 @@ _httoken()
 {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD-1]}
-    local commands="init create list show rotate revoke verify purge"
+    local commands="init create list show rotate revoke verify purge import"
     local options="-d --driver -p --params -f --file --json --prefix -h --help"
     local command='' i
 
@@ -41,7 +41,7 @@ _httoken()
     case $command in
         '') options="$commands $options" ;;
         init) options+=" --print" ;;
-        create) options+=" -c --client -s --scope -e --lifetime -n --networks" ;;
+        create | import) options+=" -c --client -s --scope -e --lifetime -n --networks" ;;
         revoke) options+=" --user" ;;
         purge) options+=" --age" ;;
     esac

@@ -184,7 +184,7 @@ static int run(httoken_tool_t *tool)
     static int (*const commands[HTTOKEN_COMMANDS])(httoken_tool_t *) = {
         run_help, run_init, httoken_change_create, run_list, run_show,
         httoken_change_rotate, httoken_change_revoke, run_verify,
-        httoken_change_purge
+        httoken_change_purge, httoken_change_import
     };
     int rc = commands[tool->options.command](tool);
 

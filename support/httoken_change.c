@@ -294,6 +294,86 @@ int httoken_change_rotate(httoken_tool_t *tool)
     return rc;
 }
 
+/* --- import --- */
+
+/* The keys of Django's table: each record's id is one. */
+static int select_keys(httoken_tool_t *tool, apr_array_header_t **keys)
+{
+    httoken_tool_t other = *tool;
+
+    other.db.sql.dialect = token_dialect_find(tool->options.driver,
+                                              TOKEN_SCHEMA_DRF);
+    return httoken_tool_select(&other, TOKEN_SQL_LIST, NULL, keys);
+}
+
+/* One key becomes a row of ours, unless it is one already. */
+static int import_key(httoken_tool_t *tool, const token_record_t *key,
+                      int *imported)
+{
+    char digest[TOKEN_DIGEST_LEN + 1];
+    token_record_t record;
+    int rows = 0;
+    int rc = httoken_tool_digest(tool, key->id, digest);
+
+    if (rc != HTTOKEN_GOOD) {
+        return rc;
+    }
+    fill_record(&record, tool);
+    record.username = key->username;
+    record.created_at = key->created_at;
+    record.id = record.family = apr_pstrmemdup(tool->pool, digest,
+                                               TOKEN_ID_LEN);
+    rc = token_sql_issue(&tool->db.sql, &record, digest, &rows, tool->pool);
+    *imported += rows;
+    if (rc || rows == 0) {
+        return httoken_tool_fail(tool, "cannot store a token", rc);
+    }
+    return note(tool, TOKEN_EVENT_ISSUED, &record);
+}
+
+/* All or none. */
+static int import_keys(httoken_tool_t *tool, const apr_array_header_t *keys,
+                       int *imported)
+{
+    int rc = find_notes(tool);
+    int i;
+
+    if (rc == HTTOKEN_GOOD) {
+        rc = begin(tool);
+    }
+    for (i = 0; i < keys->nelts && rc == HTTOKEN_GOOD; i++) {
+        rc = import_key(tool, &APR_ARRAY_IDX(keys, i, token_record_t),
+                        imported);
+    }
+    return rc == HTTOKEN_GOOD ? commit(tool) : rc;
+}
+
+int httoken_change_import(httoken_tool_t *tool)
+{
+    apr_array_header_t *keys;
+    int imported = 0;
+    int rc = httoken_tool_open(tool);
+
+    if (rc == HTTOKEN_GOOD) {
+        rc = select_keys(tool, &keys);
+    }
+    if (rc == HTTOKEN_GOOD) {
+        rc = import_keys(tool, keys, &imported);
+    }
+    if (rc != HTTOKEN_GOOD) {
+        return rc;
+    }
+    if (tool->options.json) {
+        httoken_output_json(json_pack("{s:i, s:i}", "imported", imported,
+                                      "known", keys->nelts - imported));
+    }
+    else {
+        printf("%d token%s imported, %d known already.\n", imported,
+               imported == 1 ? "" : "s", keys->nelts - imported);
+    }
+    return HTTOKEN_GOOD;
+}
+
 /* --- purge --- */
 
 /* Rows in one statement: others must come in between. */

@@ -11,6 +11,7 @@
 int httoken_change_create(httoken_tool_t *tool);
 int httoken_change_rotate(httoken_tool_t *tool);
 int httoken_change_revoke(httoken_tool_t *tool);
+int httoken_change_import(httoken_tool_t *tool);
 int httoken_change_purge(httoken_tool_t *tool);
 
 #endif

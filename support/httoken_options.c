@@ -53,7 +53,8 @@ static const struct {
     { "rotate", 1, 1 },
     { "revoke", 0, 1 },
     { "verify", 0, 0 },
-    { "purge", 0, 0 }
+    { "purge", 0, 0 },
+    { "import", 1, 1 }
 };
 
 const char httoken_options_usage[] =
@@ -73,6 +74,9 @@ const char httoken_options_usage[] =
     "  revoke --user USER   end all tokens of a user\n"
     "  verify               read a token from stdin and say what it is\n"
     "  purge [--age TIME]   remove rows of tokens dead for so long (30d)\n"
+    "  import drf [-c CLIENT] [-s SCOPE] [-e LIFETIME] [-n NETWORKS]\n"
+    "                       take over the keys of Django REST framework in\n"
+    "                       the same database; they end as said from now\n"
     "\n"
     "  -d DRIVER -p PARAMS  the DBDriver and DBDParams of httpd.conf\n"
     "  -f FILE              the SQLite database FILE\n"
@@ -248,8 +252,9 @@ static int check_owners(httoken_command_t command, int owners)
         httoken_output_error("--print is for init");
         return 0;
     }
-    if ((owners & OF_CREATE) && command != HTTOKEN_CREATE) {
-        httoken_output_error("-c, -s, -e and -n are for create");
+    if ((owners & OF_CREATE) && command != HTTOKEN_CREATE
+        && command != HTTOKEN_IMPORT) {
+        httoken_output_error("-c, -s, -e and -n are for create and import");
         return 0;
     }
     if ((owners & OF_REVOKE) && command != HTTOKEN_REVOKE) {
@@ -322,6 +327,12 @@ static int check_command(httoken_options_t *options, int argc,
         httoken_output_error("revoke takes an ID or --user USER");
         return 0;
     }
+    if (options->command == HTTOKEN_IMPORT
+        && strcmp(options->argument, "drf") != 0) {
+        httoken_output_error("import takes drf: other tables have digests "
+                             "that are not ours, see AuthTokenLegacy");
+        return 0;
+    }
     return options->command != HTTOKEN_CREATE || !options->argument
         || is_name("USER", options->argument, 1, USERNAME_MAX);
 }
@@ -363,7 +374,6 @@ int httoken_options_read(httoken_options_t *options, int argc,
 {
     memset(options, 0, sizeof(*options));
     options->prefix = "tok";
-    options->client = "httoken";
     options->scope = "";
     options->networks = "";
     options->lifetime = LIFETIME;
@@ -371,6 +381,10 @@ int httoken_options_read(httoken_options_t *options, int argc,
     if (!read_words(options, argc, argv, pool)) {
         httoken_output_error("see httoken --help");
         return HTTOKEN_USAGE;
+    }
+    if (!options->client) {
+        options->client = options->command == HTTOKEN_IMPORT ? "drf"
+                                                             : "httoken";
     }
     return HTTOKEN_GOOD;
 }

@@ -17,12 +17,13 @@ typedef enum {
     HTTOKEN_REVOKE,
     HTTOKEN_VERIFY,
     HTTOKEN_PURGE,
+    HTTOKEN_IMPORT,
     HTTOKEN_COMMANDS
 } httoken_command_t;
 
 typedef struct httoken_options_t {
     httoken_command_t command;
-    const char *argument;       /* USER or ID; NULL: none given */
+    const char *argument;       /* USER, ID or "drf"; NULL: none given */
     const char *driver;
     const char *params;         /* NULL for init --print alone */
     const char *shown;          /* what messages may call params */

@@ -6,7 +6,8 @@
 # DJANGO_DATABASE is JSON for DATABASES; standard input is
 #     {"users": [{"name", "password", "active", "key"}...], "oauth": [...]}
 # and standard output one line, {"ready": true}.  With a port as argument it
-# then serves /api-token-auth/ and /api/ there, on loopback, until it is ended.
+# then serves /api-token-auth/ and /api/ there, on loopback, until it is ended;
+# and /behind/, which takes its user from the header X-Remote-User.
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ import django
 from django.conf import settings
 
 OAUTH = os.environ.get("DJANGO_OAUTH") == "1"
+PEOPLE = os.environ.get("DJANGO_PEOPLE") == "1"
 
 settings.configure(
     SECRET_KEY="test",
@@ -30,8 +32,14 @@ settings.configure(
         "rest_framework",
         "rest_framework.authtoken",
     ]
-    + (["oauth2_provider"] if OAUTH else []),
+    + (["oauth2_provider"] if OAUTH else [])
+    + (["people"] if PEOPLE else []),
+    AUTH_USER_MODEL="people.Person" if PEOPLE else "auth.User",
     DATABASES={"default": json.loads(os.environ["DJANGO_DATABASE"])},
+    AUTHENTICATION_BACKENDS=[
+        "django.contrib.auth.backends.ModelBackend",
+        "django.contrib.auth.backends.RemoteUserBackend",
+    ],
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     REST_FRAMEWORK={
         "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -42,10 +50,11 @@ settings.configure(
 )
 django.setup()
 
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.urls import path
+from rest_framework.authentication import RemoteUserAuthentication
 from rest_framework.authtoken import views
 from rest_framework.authtoken.models import Token
 from rest_framework.permissions import IsAuthenticated
@@ -65,10 +74,26 @@ class Api(APIView):
         return Response({"user": request.user.username})
 
 
+class HeaderUser(RemoteUserAuthentication):
+    header = "HTTP_X_REMOTE_USER"
+
+
+class Behind(APIView):
+    authentication_classes = [HeaderUser]
+    permission_classes = [IsAuthenticated]
+
+    def get(self, request):
+        return Response({"user": request.user.username})
+
+
 urlpatterns = [
+    path("behind/", Behind.as_view()),
     path("api-token-auth/", ObtainAuthToken.as_view()),
     path("api/", Api.as_view()),
 ]
+
+
+User = get_user_model()
 
 
 def add_oauth(row):
@@ -91,7 +116,7 @@ def add_oauth(row):
 
 
 def make(task):
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
     for row in task["users"]:
         user = User.objects.create_user(row["name"], password=row["password"])
         if row.get("key"):

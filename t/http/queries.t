@@ -50,7 +50,7 @@ sub syntax {
         [ 'AuthTokenUserQuery' => qr/AuthTokenUserQuery takes one argument/ ],
         [ 'AuthTokenQuery validate none' => qr/AuthTokenQuery "none": this statement cannot be left out/ ],
         [ 'AuthTokenQuery issue "INSERT %s"' => qr/needs exactly 9 parameters %s/ ],
-        [ 'AuthTokenQuery forget "DELETE"' => qr/AuthTokenQuery "forget": is no statement; they are validate, user, issue, / ],
+        [ 'AuthTokenQuery forget "DELETE"' => qr/AuthTokenQuery "forget": is no statement; they are validate, user, password, issue, / ],
         [ 'AuthTokenQuery user' => qr/AuthTokenQuery takes two arguments/ ],
         [ "<Location /x/>\n$user_query\n</Location>" => qr/AuthTokenUserQuery not allowed (?:here|in <Location> context)/ ],
         [ "<Location /x/>\nAuthTokenQuery poll none\n</Location>" => qr/AuthTokenQuery not allowed (?:here|in <Location> context)/ ],
