@@ -66,8 +66,6 @@
     "INSERT INTO authtoken_token (key, created, user_id) " \
     "SELECT " key ", " now ", u.id FROM auth_user u " \
     "WHERE u.username = %s AND u.is_active ON CONFLICT (user_id) DO NOTHING"
-#define DRF_KEY \
-    "SELECT t.key " DRF_FROM "WHERE u.username = %s AND u.is_active"
 #define KNOX_ADD(text, now, expiry) \
     "INSERT INTO knox_authtoken (digest, token_key, created, expiry, " \
     "user_id) SELECT " text ", " text ", " now ", " expiry ", u.id " \
@@ -83,11 +81,18 @@
     KNOX_ADD("%s", LITE_SQL_NOW, \
              "strftime(" LITE_MOMENT ", 'now', '+' || %s || ' seconds')")
 
+static const char pg_knox_refresh[] =
+    KNOX_REFRESH("to_timestamp((%s)::float8)");
+static const char lite_knox_refresh[] =
+    KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')");
+static const char drf_key[] =
+    "SELECT t.key " DRF_FROM "WHERE u.username = %s AND u.is_active";
+
 static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_DRF, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_DRF,
         [TOKEN_SQL_LIST] = DRF_LIST(PG_SECONDS("t.created")),
-        [TOKEN_SQL_KEY] = DRF_KEY,
+        [TOKEN_SQL_KEY] = drf_key,
         [TOKEN_SQL_ADD_KEY] = DRF_ADD("(%s)::text", "now()"),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
@@ -95,7 +100,7 @@ static const token_dialect_t dialects[] = {
     { "sqlite3", TOKEN_SCHEMA_DRF, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_DRF,
         [TOKEN_SQL_LIST] = DRF_LIST(LITE_SECONDS("t.created")),
-        [TOKEN_SQL_KEY] = DRF_KEY,
+        [TOKEN_SQL_KEY] = drf_key,
         [TOKEN_SQL_ADD_KEY] = DRF_ADD("%s", LITE_SQL_NOW),
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
@@ -103,30 +108,28 @@ static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_KNOX, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
         [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] = KNOX_REFRESH("to_timestamp((%s)::float8)"),
+        [TOKEN_SQL_REFRESH] = pg_knox_refresh,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
         [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] =
-            KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')"),
+        [TOKEN_SQL_REFRESH] = lite_knox_refresh,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "pgsql", TOKEN_SCHEMA_KNOX_4, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_KNOX,
         [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] = KNOX_REFRESH("to_timestamp((%s)::float8)"),
+        [TOKEN_SQL_REFRESH] = pg_knox_refresh,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
     { "sqlite3", TOKEN_SCHEMA_KNOX_4, 0, NULL, {
         [TOKEN_SQL_VALIDATE] = LITE_KNOX,
         [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] =
-            KNOX_REFRESH("strftime(" LITE_MOMENT ", %s, 'unixepoch')"),
+        [TOKEN_SQL_REFRESH] = lite_knox_refresh,
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },

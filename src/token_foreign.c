@@ -62,6 +62,7 @@ static void note_issue(request_rec *r, const token_store_t *store,
                        const char *text, int is_new)
 {
     char digest[TOKEN_DIGEST_LEN + 1];
+    char id[TOKEN_ID_LEN + 1];
 
     token_shared_count(TOKEN_STATS_LOGIN);
     if (!token_shared_crypt()
@@ -70,8 +71,9 @@ static void note_issue(request_rec *r, const token_store_t *store,
         return;
     }
     token_revoke_forget_unknown(store->conf, digest);
+    apr_cpystrn(id, digest, sizeof(id));
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                  "token %.*s %s user %s", TOKEN_ID_LEN, digest,
+                  "token %s %s user %s", id,
                   is_new ? "issued to" : "given again to", r->user);
 }
 

@@ -338,13 +338,13 @@ static int get_indent(const request_rec *r)
                                : NULL;
     const char *end = found ? found + strcspn(found, ",") : NULL;
     const char *indent = found ? ap_strcasestr(found, "indent=") : NULL;
-    int n;
+    apr_int64_t n;
 
     if (!indent || indent > end) {
         return 0;
     }
-    n = atoi(indent + strlen("indent="));
-    return n < 0 ? 0 : n > 8 ? 8 : n;
+    n = apr_strtoi64(indent + strlen("indent="), NULL, 10);
+    return n < 0 ? 0 : n > 8 ? 8 : (int)n;
 }
 
 static void prepare_answer(request_rec *r, int status, apr_size_t len)

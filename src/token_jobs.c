@@ -101,7 +101,6 @@ static int begin_store_job(int state, token_store_t *store, server_rec *s,
     return begin_job(state);
 }
 
-
 /* --- revocations elsewhere --- */
 
 static void bury_token(void *baton, const token_record_t *record)

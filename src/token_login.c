@@ -312,6 +312,8 @@ static int check_set_up(request_rec *r)
 
 int token_login_handler(request_rec *r)
 {
+    const char *metadata = token_conf_is_drf(r->server)
+        ? token_foreign_metadata : NULL;
     int status;
 
     if (!r->handler || strcmp(r->handler, TOKEN_HANDLER_LOGIN) != 0) {
@@ -322,8 +324,7 @@ int token_login_handler(request_rec *r)
         return status;
     }
     apr_table_setn(r->err_headers_out, "Allow", "POST, OPTIONS");
-    if (token_handler_negotiate(r, token_conf_is_drf(r->server)
-                                ? token_foreign_metadata : NULL, &status) != OK) {
+    if (token_handler_negotiate(r, metadata, &status) != OK) {
         return status;
     }
     if (r->method_number != M_POST) {

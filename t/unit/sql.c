@@ -153,10 +153,10 @@ static void test_dialects(test_t *test)
 
         for (name = 0; dialect && name < TOKEN_SQL_STATEMENTS; name++) {
             given += (dialect->statement[name] != NULL)
-                == (name != TOKEN_SQL_USER);
+                == (name != TOKEN_SQL_USER && name < TOKEN_SQL_KEY);
         }
         tap_ok(&test->tap, given == TOKEN_SQL_STATEMENTS,
-               "%s has every statement, but asks for no user", known[i]);
+               "%s has each statement but those of Django's tables", known[i]);
     }
     tap_ok(&test->tap, !token_dialect_find("mysql", TOKEN_SCHEMA_NATIVE)
                        && !token_dialect_find("", TOKEN_SCHEMA_NATIVE),
@@ -372,15 +372,13 @@ static void test_revoke(test_t *test)
     tap_ok(&test->tap, get_record(test, digest_c).revoked_at >= moment
                        && get_record(test, digest_b).revoked_at == 0,
            "and none of another user");
+    args[0] = "bob";
+    tap_ok(&test->tap, revoke_by(test, TOKEN_SQL_REVOKE_OWN, args) == 0,
+           "another user's id is no row");
     args[1] = "0000000000000000";
     args[2] = "0000000000000000g";
     tap_ok(&test->tap, revoke_by(test, TOKEN_SQL_REVOKE_OWN, args) == 0,
-           "an unknown id is no row");
-    args[0] = "bob";
-    args[1] = "aaa4567890123456";
-    args[2] = "aaa4567890123456g";
-    tap_ok(&test->tap, revoke_by(test, TOKEN_SQL_REVOKE_OWN, args) == 0,
-           "nor is another user's");
+           "nor is an unknown one");
 }
 
 static void test_poll(test_t *test)
