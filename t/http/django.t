@@ -9,9 +9,8 @@ use strict;
 use warnings;
 use utf8;
 
+use AuthnToken::Django;
 use AuthnToken::Postgres ();
-use AuthnToken::Process qw(run which);
-use AuthnToken::Server ();
 use AuthnToken::Test;
 use Encode qw(encode_utf8);
 use MIME::Base64 qw(encode_base64);
@@ -21,14 +20,9 @@ use Time::HiRes qw(time);
 binmode Test::More->builder->$_, ':utf8'
     for qw(output failure_output todo_output);
 
-my ($python) = grep { defined && !run($_, '-c',
-    'import argon2, bcrypt, django, psycopg2')->{exit} }
-    '/usr/bin/python3', which('python3');
 plan skip_all => 'no Python 3 with Django, argon2, bcrypt and psycopg2'
-    if !$python;
+    if !AuthnToken::Django::python(qw(django argon2 bcrypt psycopg2));
 
-my $json = JSON::PP->new->utf8->canonical;
-my $script = "$AuthnToken::Site::top/t/http/django_site.py";
 my @hashers = qw(PBKDF2 PBKDF2SHA1 Argon2 BCryptSHA256 BCrypt Scrypt MD5 SHA1
     UnsaltedSHA1 UnsaltedMD5 Crypt);
 my %right = map { $_ => "pässwörd 密碼🔑 of $_" } @hashers;
@@ -116,24 +110,12 @@ my $said = ask_django();
 
 # ask_django: its users are made, and its word on the cases.
 sub ask_django {
-    my $pg = $site->pg;
-    my %database = $pg
-        ? (ENGINE => 'django.db.backends.postgresql', HOST => $pg->host,
-            PORT => $pg->port, NAME => $site->dbname,
-            USER => AuthnToken::Postgres::ROLE)
-        : (ENGINE => 'django.db.backends.sqlite3', NAME => $site->db_params);
-    my $task = $json->encode({
+    return AuthnToken::Django::make($site, 'django_site.py', {
         users => [ map { { name => $_->[0], password => $_->[1],
             hasher => $_->[2],
             active => $_->[3] ? JSON::PP::false : JSON::PP::true } } @users ],
         cases => [ map { [ @$_[0, 1] ] } @cases ],
     });
-    my $result = run($python, '-W', 'ignore', $script, { stdin => $task,
-        timeout => 120, user => $pg ? undef : AuthnToken::Server::user(),
-        env => { DJANGO_DATABASE => $json->encode(\%database),
-            PYTHONDONTWRITEBYTECODE => 1 } });
-    die "django_site.py: $result->{err}" if $result->{exit};
-    return $json->decode($result->{out});
 }
 
 # do_sql(@statements): as the owner of Django's tables.

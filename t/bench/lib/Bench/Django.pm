@@ -39,7 +39,8 @@ sub new {
         { env => \%env, timeout => 120 });
     die "migrate: $made->{out}$made->{err}" if $made->{exit};
     $database->django($name, $rows, $known);
-    my $self = bless { port => $port, log => $log }, $class;
+    my $self = bless { port => $port, log => $log,
+        name => $name }, $class;
     $self->{process} = AuthnToken::Process->spawn(command => [
         $python, qw(-m gunicorn --workers 2 --threads 8 --keep-alive 60
         --log-level warning --bind), "127.0.0.1:$port", 'drf:application' ],
@@ -58,6 +59,9 @@ sub answers {
             Bench::Tokens::django_header(1)))->{200};
     };
 }
+
+# name: of its database.
+sub name { return $_[0]{name} }
 
 sub url { return "http://127.0.0.1:$_[0]{port}/token/file.txt" }
 

@@ -101,6 +101,7 @@ my $ours = <<'CONF';
 AuthTokenTable @@TABLE@@
 AuthTokenCacheTTL 1h
 AuthTokenPurge @@PURGE@@
+AuthTokenSchema @@SCHEMA@@
 <Location "/token/">
     AuthType Token
     AuthName "bench"
@@ -121,7 +122,8 @@ sub new {
 sub prepare_database {
     my ($self, %arg) = @_;
 
-    $self->{bench} = { table => 16384, purge => 0, children => 2, accounts => 0, %arg };
+    $self->{bench} = { table => 16384, purge => 0, children => 2, accounts => 0,
+        schema => 'native', %arg };
     $self->{dbd} = $arg{dbd};
     return;
 }
@@ -133,6 +135,7 @@ sub conf {
     my $children = $bench->{callgrind} ? 1 : $bench->{children};
     my %value = (TMP => $self->{tmp}, PORT => $self->port,
         DBDPARAMS => $self->{dbd}, TABLE => $bench->{table}, PURGE => $bench->{purge},
+        SCHEMA => $bench->{schema},
         CHILDREN => $children, WORKERS => 32 * $children);
     my $conf = $self->load_modules . $text;
 
