@@ -36,7 +36,6 @@ APLOG_USE_MODULE(authn_token);
 #define DETAIL_NONE "Authentication credentials were not provided."
 #define DETAIL_PASSWORD "Invalid username/password."
 #define DETAIL_DOWN "The token database does not answer. Try again later."
-#define DETAIL_THROTTLED "Too many invalid tokens. Try again later."
 #define DESCRIPTION "The token is unknown, expired or revoked"
 
 static const char *get_header(request_rec *r)
@@ -211,8 +210,8 @@ static int answer_down(request_rec *r)
 static int answer_throttled(request_rec *r, int wait)
 {
     token_shared_count(TOKEN_STATS_THROTTLED);
-    return answer_later(r, HTTP_TOO_MANY_REQUESTS,
-                        apr_itoa(r->pool, wait), DETAIL_THROTTLED);
+    return answer_later(r, HTTP_TOO_MANY_REQUESTS, apr_itoa(r->pool, wait),
+                        token_http_throttled(r, wait));
 }
 
 /* The same for all, unless it is for clients of Django REST framework. */

@@ -45,6 +45,12 @@ void token_http_vary(request_rec *r)
     }
 }
 
+const char *token_http_throttled(request_rec *r, int wait)
+{
+    return apr_psprintf(r->pool, "Request was throttled. Expected available "
+                        "in %d second%s.", wait, wait == 1 ? "" : "s");
+}
+
 void token_http_expires(request_rec *r, apr_int64_t seconds)
 {
     char *date = apr_palloc(r->pool, APR_RFC822_DATE_LEN);

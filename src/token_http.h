@@ -28,6 +28,9 @@ const char *token_http_credential_name(const request_rec *r);
  * one user's answer to another (RFC 9110 section 12.5.5). */
 void token_http_vary(request_rec *r);
 
+/* The text of a 429, as Django REST framework words it; wait is seconds. */
+const char *token_http_throttled(request_rec *r, int wait);
+
 /* Tells the client when his token ends, in Token-Expires. */
 void token_http_expires(request_rec *r, apr_int64_t seconds);
 

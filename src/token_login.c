@@ -179,18 +179,17 @@ static void count_failure(request_rec *r, const char *username,
     token_shared_count(TOKEN_STATS_LOGIN_REFUSED);
 }
 
-static int answer_throttled(request_rec *r, const char *username, int wait)
+static int answer_throttled(request_rec *r, const char *username, int wait,
+                            const char *why)
 {
     token_shared_count(TOKEN_STATS_THROTTLED);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  "login of user %s not tried: too many failures, %d s left",
-                  token_conf_log_name(r, username), wait);
+                  "login of user %s not tried: %s, %d s left",
+                  token_conf_log_name(r, username), why, wait);
     apr_table_setn(r->err_headers_out, "Retry-After",
                    apr_itoa(r->pool, wait));
     return token_handler_detail(r, HTTP_TOO_MANY_REQUESTS,
-                         apr_psprintf(r->pool, "Request was throttled. "
-                                      "Expected available in %d second%s.",
-                                      wait, wait == 1 ? "" : "s"));
+                                token_http_throttled(r, wait));
 }
 
 /* The same answer for all that is wrong: who is told apart can be counted. */
@@ -237,7 +236,7 @@ static int log_in(request_rec *r, const ask_t *ask)
     int wait = get_wait(r, ask->username, now);
 
     if (wait) {
-        return answer_throttled(r, ask->username, wait);
+        return answer_throttled(r, ask->username, wait, "too many failures");
     }
     switch (check_password(r, ask)) {
     case TOKEN_PASSWORD_RIGHT:
@@ -245,7 +244,8 @@ static int log_in(request_rec *r, const ask_t *ask)
     case TOKEN_PASSWORD_UNAVAILABLE:
         return token_handler_down(r);
     case TOKEN_PASSWORD_BUSY:
-        return answer_throttled(r, ask->username, 1);
+        return answer_throttled(r, ask->username, 1,
+                                "other passwords are being hashed");
     case TOKEN_PASSWORD_WRONG:
         break;
     }

@@ -204,8 +204,10 @@ for my $mpm (qw(event prefork)) {
     is $answer->code, 429, "$mpm: the next one is a 429";
     like $answer->header('Retry-After'), qr/^[1-9]\d?$/,
         "$mpm: and says when to come back";
+    my $wait = $answer->header('Retry-After');
+    $wait .= $wait == 1 ? ' second.' : ' seconds.';
     is $answer->content,
-        '{"detail":"Too many invalid tokens. Try again later."}',
+        qq({"detail":"Request was throttled. Expected available in $wait"}),
         "$mpm: in JSON where that is set";
     ok !defined $answer->header('WWW-Authenticate'),
         "$mpm: and is no challenge";
