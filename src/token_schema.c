@@ -33,6 +33,12 @@ static const struct {
     { "oauth-toolkit", NULL }, { "oauth-toolkit", "2" }
 };
 
+static int is_version(const char *known_version, const char *version)
+{
+    return known_version && version ? strcmp(known_version, version) == 0
+                                    : known_version == version;
+}
+
 int token_schema_named(token_schema_t *schema, const char *name,
                        const char *version)
 {
@@ -40,8 +46,7 @@ int token_schema_named(token_schema_t *schema, const char *name,
 
     for (i = 0; i < TOKEN_SCHEMAS; i++) {
         if (apr_cstr_casecmp(known[i].name, name) == 0
-            && !known[i].version == !version
-            && (!version || strcmp(known[i].version, version) == 0)) {
+            && is_version(known[i].version, version)) {
             *schema = (token_schema_t)i;
             return 1;
         }

@@ -41,7 +41,7 @@ apr_status_t token_stats_create(token_stats_t **stats, apr_pool_t *pool)
  * request, and the same for all threads of a child. */
 static int choose_copy(void)
 {
-    int here;
+    int here = 0;
     apr_uint64_t place = (apr_uint64_t)(apr_uintptr_t)&here >> 16;
 
     return (int)(place * APR_UINT64_C(0x9E3779B97F4A7C15) >> 60) % COPIES;

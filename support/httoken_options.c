@@ -327,7 +327,7 @@ static int check_command(httoken_options_t *options, int argc,
         httoken_output_error("revoke takes an ID or --user USER");
         return 0;
     }
-    if (options->command == HTTOKEN_IMPORT
+    if (options->command == HTTOKEN_IMPORT && options->argument
         && strcmp(options->argument, "drf") != 0) {
         httoken_output_error("import takes drf: other tables have digests "
                              "that are not ours, see AuthTokenLegacy");

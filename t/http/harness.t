@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 use AuthnToken::Postgres qw(answers);
-use AuthnToken::Process qw(run temp_dir);
+use AuthnToken::Process qw(poll run temp_dir);
 use AuthnToken::Test;
 use File::Temp ();
 use Test::More;
@@ -61,7 +61,8 @@ for my $mpm (qw(event prefork)) {
     ok %old >= 2, "$mpm: there are several children";
     $site->graceful;
     is $site->pid, $pid, "$mpm: graceful keeps the parent";
-    ok !(grep { $old{$_} } $site->child_pids), "$mpm: and no old child";
+    ok poll(sub { !grep { $old{$_} } $site->child_pids }, 15),
+        "$mpm: and no old child";
     $site->restart;
     isnt $site->pid, $pid, "$mpm: restart makes a new parent";
     ok !kill(0, $pid), "$mpm: the old one is gone";
