@@ -110,6 +110,8 @@ sub start {
     die 'PostgreSQL did not start: ', $self->log_text;
 }
 
+# A commit that was answered must outlive "immediate" and a kill: so it goes to
+# the kernel at once, but no further, for no machine crashes here.
 sub write_conf {
     my ($self) = @_;
     my $path = "$self->{data}/authn_token.conf";
@@ -122,8 +124,8 @@ listen_addresses = '$self->{host}'
 port = $self->{port}
 unix_socket_directories = '$self->{dir}'
 fsync = off
+synchronous_commit = on
 full_page_writes = off
-synchronous_commit = off
 shared_buffers = 16MB
 max_connections = 100
 logging_collector = off
