@@ -58,6 +58,41 @@ sub new {
     return $self;
 }
 
+# standby: another cluster, started, that follows this one; with both of them
+# up, what one has committed the other has, too.
+sub standby {
+    my ($self) = @_;
+    my $dir = temp_dir($self->{user});
+    my $other = bless { %$self, dir => $dir, data => "$dir/data",
+        log => "$dir/log", frozen => [], bouncers => [] }, ref $self;
+    my $result = run(program('pg_basebackup'), '-D', $other->{data}, '-R',
+        '-c', 'fast', '--no-sync', '-h', $self->{host}, '-p', $self->{port},
+        '-U', 'postgres', { user => $self->{user}, timeout => 60 });
+
+    delete @$other{qw(port process)};
+    die "no standby: $result->{err}" if $result->{exit};
+    $other->start;
+    my $dbh = $self->dbh;
+    $dbh->do(q{ALTER SYSTEM SET synchronous_standby_names = '*'});
+    $dbh->do('SELECT pg_reload_conf()');
+    poll(sub { $dbh->selectrow_array('SELECT count(*) FROM'
+        . q{ pg_stat_replication WHERE sync_state = 'sync'}) }, 30)
+        or die 'the standby does not follow: ', $other->log_text;
+    return $other;
+}
+
+# promote: of a standby; true when it takes writes.
+sub promote {
+    my ($self) = @_;
+    # It has the setting of the other, and nobody follows it.
+    my $dbh = $self->dbh;
+    $dbh->do('SELECT pg_promote(false)');
+    poll(sub { !$dbh->selectrow_array('SELECT pg_is_in_recovery()') }, 30)
+        or die 'not promoted: ', $self->log_text;
+    $dbh->do('ALTER SYSTEM RESET synchronous_standby_names');
+    return $dbh->do('SELECT pg_reload_conf()');
+}
+
 # make_data($dir, $user, $template): a data directory: a copy, or initdb's.
 sub make_data {
     my ($dir, $user, $template) = @_;
