@@ -14,6 +14,7 @@
 #include "apr_strings.h"
 
 #include "token_breaker.h"
+#include "token_file.h"
 #include "token_shared.h"
 #include "token_sql.h"
 #include "token_store.h"
@@ -47,6 +48,7 @@ typedef struct {
     token_store_work_t *work;
     void *baton;
     token_store_kind_t kind;
+    ap_dbd_t *dbd;
     apr_time_t begun;
     int answered;               /* if only with an error */
     int shut;                   /* the last attempt took too long */
@@ -171,7 +173,10 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
         }
         return APR_SUCCESS;
     }
-    if (!is_sqlite(&sql) && !apr_atomic_xchg32(&told, 1)) {
+    if (is_sqlite(&sql)) {
+        token_file_note(cfg, dbd);
+    }
+    else if (!apr_atomic_xchg32(&told, 1)) {
         /* Nothing is asked here, where mod_dbd holds its lock: a server that
          * takes connections and is silent would hold all workers. */
         check_pgsql(cfg);
@@ -268,10 +273,30 @@ static void note_result(const task_t *task, int done)
     }
 }
 
+static void use_reopened(const task_t *task, token_sql_t *sql)
+{
+    sql->handle = task->dbd->handle;
+    sql->prepared = task->dbd->prepared;
+}
+
+/* What SQLite says of a file that could not be opened as it should be; it
+ * stays so for the connection, when the file is long in order. */
+static int is_file_error(const char *error)
+{
+    return strstr(error, "readonly") || strstr(error, "unable to open")
+        || strstr(error, "disk I/O") || strstr(error, "malformed")
+        || strstr(error, "not a database");
+}
+
 /* 1 when trying again can help: the connection was mended, or the database
  * lost our statements, by a schema change or behind a pooler. */
-static int mend(task_t *task, const token_sql_t *sql)
+static int mend(task_t *task, token_sql_t *sql)
 {
+    if (is_sqlite(sql) && is_file_error(task->error)
+        && !token_file_retry(task->dbd, task->store->pool)) {
+        use_reopened(task, sql);
+        return 1;
+    }
     if (apr_dbd_check_conn(sql->driver, task->store->pool, sql->handle)
         != APR_SUCCESS) {
         return 0;
@@ -360,30 +385,72 @@ static int run_attempts(task_t *task, token_sql_t *sql)
     return 0;
 }
 
+/* 0 when SQLite's file is gone, and nothing may be asked of what is left of
+ * it. */
+static int check_file(task_t *task, token_sql_t *sql)
+{
+    const char *error;
+
+    if (!is_sqlite(sql)
+        || token_file_is_current(task->dbd, task->store->pool)) {
+        return 1;
+    }
+    error = token_file_reopen(task->dbd, task->store->pool);
+    if (error) {
+        fail(task, error);
+        return 0;
+    }
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, task->store->server,
+                 "another file is in the place of the token database: "
+                 "opened it");
+    use_reopened(task, sql);
+    return 1;
+}
+
+/* A write that waited for a lock while another file was put in the place of
+ * this one is lost with it: it is written again there. */
+static int run_in_file(task_t *task, token_sql_t *sql)
+{
+    apr_dbd_t *handle;
+
+    if (!check_file(task, sql) || !run_attempts(task, sql)) {
+        return 0;
+    }
+    if (task->kind != TOKEN_STORE_WRITE) {
+        return 1;
+    }
+    handle = sql->handle;
+    task->answered = 0;
+    if (!check_file(task, sql)) {
+        return 0;
+    }
+    task->answered = 1;
+    return sql->handle == handle || run_attempts(task, sql);
+}
+
 static int run_connected(task_t *task)
 {
     const token_store_t *store = task->store;
     token_sql_t sql;
-    ap_dbd_t *dbd;
     int done = 0;
 
     if (!dbd_open || !dbd_close) {
         fail(task, "mod_dbd is not loaded");
         return 0;
     }
-    dbd = dbd_open(store->pool, store->server);
-    if (!dbd) {
+    task->dbd = dbd_open(store->pool, store->server);
+    if (!task->dbd) {
         fail(task, "no connection, see mod_dbd's lines before; are DBDriver "
              "and DBDParams right for this host");
         return 0;
     }
-    if (bind_sql(&sql, store->conf, store->schema, dbd)) {
-        done = run_attempts(task, &sql);
+    if (bind_sql(&sql, store->conf, store->schema, task->dbd)) {
+        done = run_in_file(task, &sql);
     }
     else {
         fail(task, "no statements for this DBDriver");
     }
-    dbd_close(store->server, dbd);
+    dbd_close(store->server, task->dbd);
     return done;
 }
 

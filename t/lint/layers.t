@@ -21,7 +21,7 @@ my %FLOOR = (
         token_provider token_django token_lookup token_store token_table
         token_slot token_throttle token_breaker token_deadline token_stats
         token_shared token_ledger token_revoke token_mint token_ask
-        token_handler token_foreign token_upkeep token_directives)),
+        token_handler token_foreign token_upkeep token_directives token_file)),
     (map { $_ => 1 } qw(token_record token_network token_crypt token_text
         token_sql token_dialect token_dialect_django token_schema
         token_password token_form token_credential)),
