@@ -9,9 +9,10 @@ use warnings;
 
 use AuthnToken::Fault;
 use AuthnToken::Pace;
-use AuthnToken::Process qw(run);
+use AuthnToken::Process qw(poll run);
 use AuthnToken::Server ();
 use AuthnToken::Test;
+use AuthnToken::Token qw(auth);
 use Test::More;
 
 my $site = fault_site(name => 'file');
@@ -82,6 +83,16 @@ rehearse($pace, 'file replaced by a copy of it', sub {
     $holder->do('ROLLBACK');
     return;
 });
+
+# What httoken does, it does to the new file.
+my ($late) = $site->httoken('create', 'dave')->{out} =~ /(tok_\w+)/;
+$site->secret($late, 'token of dave');
+is $site->get('/api/', auth($late))->code, 200,
+    'replaced: a token that httoken made is good';
+is $site->httoken('revoke', '--user', 'dave')->{exit}, 0,
+    'replaced: it is revoked';
+ok poll(sub { $site->get('/api/', auth($late))->code == 401 }, 15),
+    'replaced: and refused soon';
 
 SKIP: {
     skip 'only root starts httpd as another user', 10 if $> != 0;
