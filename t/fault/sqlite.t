@@ -3,7 +3,7 @@
 #
 # SQLite's file is locked, changed, moved, replaced, read-only, and has no
 # room.
-# profiles: sqlite3-event
+# profiles: sqlite3-event sqlite3-event-asan
 use strict;
 use warnings;
 

@@ -14,6 +14,8 @@ use AuthnToken::Process ();
 use AuthnToken::Server ();
 use AuthnToken::Test;
 use DBI ();
+use Digest::SHA qw(sha1);
+use MIME::Base64 qw(encode_base64);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -272,6 +274,66 @@ for my $mode (qw(wal delete)) {
     $dbh->do('ROLLBACK');
     is_deeply codes($site, $token), { 200 => 12 }, "$mode: then good again";
     is try_login($site)->code, 200, "$mode: and so is a login";
+    $site->done;
+}
+
+# --- another file in its place ---
+
+{
+    # One child with one connection, which mod_authn_dbd uses, too: its
+    # statements must be those of the new file, as well.
+    my $one = AuthnToken::Test::mpm() eq 'prefork' ? "StartServers 1\n"
+        . "MinSpareServers 1\nMaxSpareServers 1\nMaxRequestWorkers 1\n"
+        : "StartServers 1\nServerLimit 1\nThreadsPerChild 8\n"
+        . "MinSpareThreads 1\nMaxSpareThreads 8\nMaxRequestWorkers 8\n";
+    my $site = site(name => 'replaced', mpm_conf => $one, conf =>
+        "AuthTokenPollInterval 0\nDBDMin 1\nDBDKeep 1\nDBDMax 1\n"
+        . "DBDInitSQL \"PRAGMA synchronous = NORMAL\"\n"
+        . AuthnToken::Conf::default_text(1) . <<'CONF');
+<Location "/stock/">
+    AuthType Basic
+    AuthName "stock"
+    AuthBasicProvider dbd
+    AuthDBDUserPWQuery "SELECT password FROM users WHERE username = %s"
+    Require valid-user
+</Location>
+Alias "/stock" "@@DOCROOT@@/api"
+CONF
+    $site->allow_log(qr{AH00161: server reached MaxRequestWorkers});
+    my $stock = sub { return $site->get('/stock/', Authorization => 'Basic '
+        . encode_base64("$_[0]:wonder-land", ''))->code };
+    my $add = sub { $site->dbh->do('INSERT INTO users VALUES (?, ?)', {},
+        $_[0], '{SHA}' . encode_base64(sha1('wonder-land'), '')) };
+    my $file = $site->db_params;
+
+    $site->dbh->do('CREATE TABLE users (username, password)');
+    $add->('alice');
+    $site->start;
+    my $token = login($site);
+    is $stock->('alice'), 200, 'replaced: mod_authn_dbd lets in before';
+    for my $round (1 .. 3) {
+        $site->dbh->do("VACUUM INTO '$file.copy'");
+        AuthnToken::Process::own($owner, "$file.copy");
+        unlink "$file-wal", "$file-shm";
+        rename "$file.copy", $file or die "$file: $!\n";
+        $add->("user$round");
+        is_deeply codes($site, $token), { 200 => 12 },
+            "replaced, round $round: a token is good";
+        is $stock->("user$round"), 200,
+            "replaced, round $round: mod_authn_dbd asks the new one";
+        my $late = login($site);
+        is $site->dbh->selectrow_array('SELECT count(*) FROM auth_token'),
+            1 + $round, "replaced, round $round: a login writes to it";
+        is_deeply codes($site, $late), { 200 => 12 },
+            "replaced, round $round: its token is good";
+    }
+    unlink $file, "$file-wal", "$file-shm";
+    is $site->get('/api/', header($token))->code, 503,
+        'removed: a check is 503, not 401';
+    is try_login($site)->code, 503, 'removed: a login is 503';
+    $site->allow_log($down);
+    $site->log_like(qr/$down.*the file \Q$file\E is not there/,
+        'removed: the log says so');
     $site->done;
 }
 
