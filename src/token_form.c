@@ -466,9 +466,9 @@ static const char *read_body(token_form_t *form, char *body, apr_size_t len,
 }
 
 const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
-                            const char *content_type, apr_pool_t *pool)
+                            const char *content_type, int last_wins,
+                            apr_pool_t *pool)
 {
-    int last_wins = form->last_wins;
     const char *wrong;
 
     memset(form, 0, sizeof(*form));

@@ -35,8 +35,7 @@ typedef struct token_field_t {
 typedef struct token_form_t {
     token_field_t field[TOKEN_FIELDS];
     int is_other;               /* good JSON, but no object */
-    int last_wins;              /* set by the caller: a field given twice is
-                                 * no error, as for Django */
+    int last_wins;              /* as it was asked for */
 } token_form_t;
 
 typedef enum {
@@ -57,9 +56,11 @@ token_form_type_t token_form_type(const char *content_type);
  * else what is wrong with it, as Django REST framework words it, and each
  * field is absent.  Unknown fields are passed over.  The body is written to
  * (decoded in place, body[len] included, which must be there) and must stay
- * as long as the form; copies come from pool. */
+ * as long as the form; copies come from pool.  last_wins: a field given twice
+ * is no error, as for Django. */
 const char *token_form_read(token_form_t *form, char *body, apr_size_t len,
-                            const char *content_type, apr_pool_t *pool);
+                            const char *content_type, int last_wins,
+                            apr_pool_t *pool);
 
 /* Overwrites the form's password. */
 void token_form_wipe(token_form_t *form);

@@ -262,8 +262,9 @@ static int answer_form(request_rec *r, char *body, apr_size_t len)
     int status;
 
     memset(&form, 0, sizeof(form));
-    form.last_wins = token_conf_is_drf(r->server);
-    wrong = len ? token_form_read(&form, body, len, type, r->pool) : NULL;
+    wrong = len ? token_form_read(&form, body, len, type,
+                                  token_conf_is_drf(r->server), r->pool)
+                : NULL;
     if (wrong) {
         return form.is_other ? answer_non_field(r, wrong)
                              : token_handler_detail(r, HTTP_BAD_REQUEST, wrong);

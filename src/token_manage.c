@@ -370,7 +370,7 @@ static int answer_body(const call_t *call, char *body, apr_size_t len)
     memset(&form, 0, sizeof(form));
     if (len) {
         wrong = token_form_read(&form, body, len, "application/json",
-                                call->r->pool);
+                                0, call->r->pool);
     }
     return wrong ? token_handler_detail(call->r, HTTP_BAD_REQUEST, wrong)
                  : answer_fields(call, &form);

@@ -22,7 +22,7 @@
 static const char *read_form(token_form_t *form, const void *body,
                              size_t len, const char *type, apr_pool_t *pool)
 {
-    return token_form_read(form, fuzz_copy(body, len), len, type, pool);
+    return token_form_read(form, fuzz_copy(body, len), len, type, 0, pool);
 }
 
 static void check_fields(const token_form_t *form)

@@ -185,7 +185,7 @@ static const char *read_body(token_form_t *form, const case_t *c,
 
     memcpy(body, c->body, len);
     body[len] = 'X';
-    error = token_form_read(form, body, len, c->content_type, pool);
+    error = token_form_read(form, body, len, c->content_type, 0, pool);
     text = describe(error, form, pool);
     token_form_wipe(form);
     free(body);
@@ -259,7 +259,7 @@ static void test_wipe(tap_t *tap, apr_pool_t *pool)
         char *body = apr_pstrdup(pool, bodies[i]);
         char *password;
 
-        token_form_read(&form, body, strlen(body), types[i], pool);
+        token_form_read(&form, body, strlen(body), types[i], 0, pool);
         password = form.field[TOKEN_FIELD_PASSWORD].text;
         token_form_wipe(&form);
         tap_ok(tap, memcmp(password, "\0\0\0\0\0\0", 7) == 0
@@ -279,8 +279,41 @@ static void test_no_type(tap_t *tap, apr_pool_t *pool)
 
     tap_ok(tap, token_form_type(NULL) == TOKEN_FORM_UNSUPPORTED,
            "no Content-Type is not supported");
-    tap_is(tap, token_form_read(&form, body, 2, NULL, pool),
+    tap_is(tap, token_form_read(&form, body, 2, NULL, 0, pool),
            "Unsupported media type", "a body without one is not read");
+}
+
+/* A field given twice: an error, or the last of both. */
+static void test_twice(tap_t *tap, apr_pool_t *pool)
+{
+    static const struct {
+        const char *type, *body;
+    } given[] = {
+        { "application/json",
+          "{\"username\":\"x\",\"username\":\"alice\"}" },
+        { "application/x-www-form-urlencoded", "username=x&username=alice" }
+    };
+    token_form_t form;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        char *body = apr_pstrdup(pool, given[i].body);
+        const char *wrong = token_form_read(&form, body, strlen(body),
+                                            given[i].type, 0, pool);
+
+        tap_ok(tap, wrong || form.field[TOKEN_FIELD_USERNAME].state
+                    == TOKEN_FIELD_TWICE,
+               "%s: a field given twice is an error", given[i].type);
+        body = apr_pstrdup(pool, given[i].body);
+        wrong = token_form_read(&form, body, strlen(body), given[i].type, 1,
+                                pool);
+        tap_ok(tap, !wrong
+                    && form.field[TOKEN_FIELD_USERNAME].state
+                       == TOKEN_FIELD_TEXT
+                    && strcmp(form.field[TOKEN_FIELD_USERNAME].text,
+                              "alice") == 0,
+               "%s: or its last is taken", given[i].type);
+    }
 }
 
 int main(void)
@@ -294,5 +327,6 @@ int main(void)
     test_files(&tap, pool);
     test_wipe(&tap, pool);
     test_no_type(&tap, pool);
+    test_twice(&tap, pool);
     return tap_end(&tap);
 }
