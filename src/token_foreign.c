@@ -143,7 +143,8 @@ static int login_knox(request_rec *r, const token_store_t *store)
     char drawn[KNOX_DIGITS + 1];
     char date[TOKEN_DATE_SIZE];
     token_ledger_status_t status = TOKEN_LEDGER_DOWN;
-    const char *text;
+    char *text;
+    json_t *answer;
 
     if (token_crypt_hex(drawn, KNOX_DIGITS) != APR_SUCCESS) {
         return answer_failure(r, status);
@@ -155,8 +156,10 @@ static int login_knox(request_rec *r, const token_store_t *store)
         return answer_failure(r, status);
     }
     note_issue(r, store, text, 1);
-    return token_http_answer(r, HTTP_OK, json_pack("{s:s, s:s}", "expiry",
-                                                   date, "token", text));
+    answer = json_pack("{s:s, s:s}", "expiry", date, "token", text);
+    token_crypt_wipe(drawn, sizeof(drawn));
+    token_crypt_wipe(text, strlen(text));
+    return token_http_answer(r, HTTP_OK, answer);
 }
 
 int token_foreign_login(request_rec *r)
