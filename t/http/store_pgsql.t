@@ -245,6 +245,11 @@ CONF
     is $site->get('/')->code, 200, 'absent: httpd serves the rest';
     $pg->start;
     recovers($site, $token, 'absent, then there');
+    # Each child finds that out by itself.
+    poll(sub { $site->post('/api-token-auth/', { username => 'alice',
+        password => 'wrong-password' })->code == 400
+            && together($site, $threads, '/api/', "Token $token")->{200}
+                == $threads }, 5);
     is $site->login('bob', 'builder')->{client}, 'harness',
         'absent, then there: a login is good';
     $site->done;
