@@ -84,6 +84,32 @@
     "CAST(%s AS INTEGER) AND " NOT_NEEDED(LITE_NOW) " " \
     "ORDER BY t." column " LIMIT CAST(%s AS INTEGER))"
 
+/* The indexes, and the table of events, of both databases. */
+#define INDEXES \
+    "CREATE INDEX IF NOT EXISTS auth_token_username " \
+    "ON auth_token (username)", \
+    "CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family)", \
+    "CREATE INDEX IF NOT EXISTS auth_token_expires_at " \
+    "ON auth_token (expires_at)", \
+    "CREATE INDEX IF NOT EXISTS auth_token_revoked_at " \
+    "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL", \
+    "CREATE INDEX IF NOT EXISTS auth_token_superseded_at " \
+    "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL"
+#define EVENT_TABLE(moment, id) \
+    "CREATE TABLE IF NOT EXISTS auth_token_event (\n" \
+    "    at " moment " NOT NULL,\n" \
+    "    event text NOT NULL,\n" \
+    "    id " id " NOT NULL,\n" \
+    "    username text NOT NULL,\n" \
+    "    client text NOT NULL,\n" \
+    "    address text NOT NULL\n" \
+    ")"
+#define EVENT_INDEXES \
+    "CREATE INDEX IF NOT EXISTS auth_token_event_username " \
+    "ON auth_token_event (username, at)", \
+    "CREATE INDEX IF NOT EXISTS auth_token_event_at " \
+    "ON auth_token_event (at)"
+
 /* conf/schema/native-pgsql.sql says the same, with comments. */
 static const char *const pgsql_schema[] = {
     "CREATE TABLE IF NOT EXISTS auth_token (\n"
@@ -100,27 +126,9 @@ static const char *const pgsql_schema[] = {
     "    revoked_at timestamptz,\n"
     "    idle_timeout integer\n"
     ")",
-    "CREATE INDEX IF NOT EXISTS auth_token_username "
-    "ON auth_token (username)",
-    "CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family)",
-    "CREATE INDEX IF NOT EXISTS auth_token_expires_at "
-    "ON auth_token (expires_at)",
-    "CREATE INDEX IF NOT EXISTS auth_token_revoked_at "
-    "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS auth_token_superseded_at "
-    "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL",
-    "CREATE TABLE IF NOT EXISTS auth_token_event (\n"
-    "    at timestamptz NOT NULL,\n"
-    "    event text NOT NULL,\n"
-    "    id char(16) NOT NULL,\n"
-    "    username text NOT NULL,\n"
-    "    client text NOT NULL,\n"
-    "    address text NOT NULL\n"
-    ")",
-    "CREATE INDEX IF NOT EXISTS auth_token_event_username "
-    "ON auth_token_event (username, at)",
-    "CREATE INDEX IF NOT EXISTS auth_token_event_at "
-    "ON auth_token_event (at)",
+    INDEXES,
+    EVENT_TABLE("timestamptz", "char(16)"),
+    EVENT_INDEXES,
     NULL
 };
 
@@ -140,27 +148,9 @@ static const char *const sqlite3_schema[] = {
     "    revoked_at integer,\n"
     "    idle_timeout integer\n"
     ")",
-    "CREATE INDEX IF NOT EXISTS auth_token_username "
-    "ON auth_token (username)",
-    "CREATE INDEX IF NOT EXISTS auth_token_family ON auth_token (family)",
-    "CREATE INDEX IF NOT EXISTS auth_token_expires_at "
-    "ON auth_token (expires_at)",
-    "CREATE INDEX IF NOT EXISTS auth_token_revoked_at "
-    "ON auth_token (revoked_at) WHERE revoked_at IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS auth_token_superseded_at "
-    "ON auth_token (superseded_at) WHERE superseded_at IS NOT NULL",
-    "CREATE TABLE IF NOT EXISTS auth_token_event (\n"
-    "    at integer NOT NULL,\n"
-    "    event text NOT NULL,\n"
-    "    id text NOT NULL,\n"
-    "    username text NOT NULL,\n"
-    "    client text NOT NULL,\n"
-    "    address text NOT NULL\n"
-    ")",
-    "CREATE INDEX IF NOT EXISTS auth_token_event_username "
-    "ON auth_token_event (username, at)",
-    "CREATE INDEX IF NOT EXISTS auth_token_event_at "
-    "ON auth_token_event (at)",
+    INDEXES,
+    EVENT_TABLE("integer", "text"),
+    EVENT_INDEXES,
     NULL
 };
 

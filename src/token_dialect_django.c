@@ -88,6 +88,22 @@ static const char lite_knox_refresh[] =
 static const char drf_key[] =
     "SELECT t.key " DRF_FROM "WHERE u.username = %s AND u.is_active";
 
+/* Versions differ in what is digested alone. */
+#define PG_KNOX_DIALECT(schema) { "pgsql", schema, 1, NULL, { \
+        [TOKEN_SQL_VALIDATE] = PG_KNOX, \
+        [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD, \
+        [TOKEN_SQL_REFRESH] = pg_knox_refresh, \
+        [TOKEN_SQL_USER] = USER, \
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD \
+    } }
+#define LITE_KNOX_DIALECT(schema) { "sqlite3", schema, 0, NULL, { \
+        [TOKEN_SQL_VALIDATE] = LITE_KNOX, \
+        [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD, \
+        [TOKEN_SQL_REFRESH] = lite_knox_refresh, \
+        [TOKEN_SQL_USER] = USER, \
+        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD \
+    } }
+
 static const token_dialect_t dialects[] = {
     { "pgsql", TOKEN_SCHEMA_DRF, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_DRF,
@@ -105,34 +121,10 @@ static const token_dialect_t dialects[] = {
         [TOKEN_SQL_USER] = USER,
         [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
     } },
-    { "pgsql", TOKEN_SCHEMA_KNOX, 1, NULL, {
-        [TOKEN_SQL_VALIDATE] = PG_KNOX,
-        [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] = pg_knox_refresh,
-        [TOKEN_SQL_USER] = USER,
-        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
-    } },
-    { "sqlite3", TOKEN_SCHEMA_KNOX, 0, NULL, {
-        [TOKEN_SQL_VALIDATE] = LITE_KNOX,
-        [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] = lite_knox_refresh,
-        [TOKEN_SQL_USER] = USER,
-        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
-    } },
-    { "pgsql", TOKEN_SCHEMA_KNOX_4, 1, NULL, {
-        [TOKEN_SQL_VALIDATE] = PG_KNOX,
-        [TOKEN_SQL_ADD_KNOX] = PG_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] = pg_knox_refresh,
-        [TOKEN_SQL_USER] = USER,
-        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
-    } },
-    { "sqlite3", TOKEN_SCHEMA_KNOX_4, 0, NULL, {
-        [TOKEN_SQL_VALIDATE] = LITE_KNOX,
-        [TOKEN_SQL_ADD_KNOX] = LITE_KNOX_ADD,
-        [TOKEN_SQL_REFRESH] = lite_knox_refresh,
-        [TOKEN_SQL_USER] = USER,
-        [TOKEN_SQL_PASSWORD] = TOKEN_DIALECT_PASSWORD
-    } },
+    PG_KNOX_DIALECT(TOKEN_SCHEMA_KNOX),
+    LITE_KNOX_DIALECT(TOKEN_SCHEMA_KNOX),
+    PG_KNOX_DIALECT(TOKEN_SCHEMA_KNOX_4),
+    LITE_KNOX_DIALECT(TOKEN_SCHEMA_KNOX_4),
     { "pgsql", TOKEN_SCHEMA_OAUTH, 1, NULL, {
         [TOKEN_SQL_VALIDATE] = PG_OAUTH "WHERE t.token_checksum = %s",
         [TOKEN_SQL_USER] = USER,
