@@ -187,15 +187,41 @@ CONF
 {
     my $site = AuthnToken::Test->new(@plain, name => 'crashes',
         conf => '')->start;
-    kill 'SEGV', ($site->child_pids)[0];
-    $site->log_like(qr/exit signal Segmentation fault/, 'a crash is logged');
-    ok +(grep { /^a child crashed/ } $site->problems), 'and is a problem';
+    my $child = ($site->child_pids)[0];
+    kill 'SEGV', $child;
+    if ($ENV{AUTHN_TOKEN_SANITIZE}) {
+        ok poll(sub { -s $site->tmp . "/sanitizer/asan.$child" }, 10),
+            'a crash is reported';
+        ok +(grep { /AddressSanitizer: SEGV/ } $site->problems),
+            'and is a problem';
+    }
+    else {
+        $site->log_like(qr/exit signal Segmentation fault/,
+            'a crash is logged');
+        ok +(grep { /^a child crashed/ } $site->problems), 'and is a problem';
+    }
     my $report = $site->tmp . '/sanitizer/asan.1';
     open my $fh, '>', $report or die "$report: $!\n";
     print {$fh} "ERROR: AddressSanitizer: heap-use-after-free\n";
     close $fh;
     ok +(grep { /heap-use-after-free/ } $site->problems),
         "a sanitizer's report is a problem";
+    $site->discard;
+
+    $site = AuthnToken::Test->new(@plain, name => 'crashes late',
+        conf => '')->start;
+    $site->stop;
+    $report = $site->tmp . '/sanitizer/asan.2';
+    for my $frame ('mod_mpm_event.so', 'mod_mpm_event.so mod_authn_token.so') {
+        open $fh, '>', $report or die "$report: $!\n";
+        print {$fh} "==2==ERROR: AddressSanitizer: SEGV on unknown address\n",
+            (map { "    #0 0x1 (/lib/$_+0x1)\n" } split / /, $frame),
+            "\nmod_authn_token.so\n";
+        close $fh;
+        my $found = grep { /AddressSanitizer: SEGV/ } $site->problems;
+        is $found, $frame =~ /token/ ? 1 : 0,
+            "a crash at the stop in $frame";
+    }
     $site->discard;
 }
 

@@ -154,15 +154,15 @@ sub missing {
     return @found;
 }
 
-# A child of event may crash in httpd's own code when it is told to stop
-# while it closes a connection.  Ours at that moment would be seen with
-# prefork, and by the sanitizers.
+# A child of event may crash in httpd's own code: close_worker_sockets(), when
+# it is told to stop while a worker closes a connection.  Ours at that moment
+# would be seen with prefork, and by the sanitizers, whose reports tell where
+# it was.
 sub crashes {
     my ($self) = @_;
     my @crashes = $self->lines('error', qr/ exit signal /);
 
-    if ($self->{stop} && !$ENV{AUTHN_TOKEN_SANITIZE}
-        && $self->lines('error', qr/\[mpm_event:notice\]/)) {
+    if ($self->{stop} && $self->lines('error', qr/\[mpm_event:notice\]/)) {
         local $self->{mark} = $self->{stop};
         my %late = map { $_ => 1 }
             $self->lines('error', qr/ exit signal Segmentation fault /);
@@ -176,7 +176,23 @@ sub crashes {
 sub note_stop {
     my ($self) = @_;
     $self->{stop} = -s $self->{error} || 0;
+    $self->{early} = { map { $_ => 1 } $self->report_files };
     return;
+}
+
+sub report_files {
+    my ($self) = @_;
+    return $self->{reports} ? glob "$self->{reports}/*" : ();
+}
+
+# is_of_event($file): the report of such a crash.
+sub is_of_event {
+    my ($self, $file) = @_;
+    return 0 if !$self->{early} || $self->{early}{$file};
+    my $report = AuthnToken::Process::slurp($file);
+    my ($stack) = $report =~ /ERROR: AddressSanitizer: SEGV (.*?)\n\n/s
+        or return 0;
+    return $stack =~ /mod_mpm_event/ && $stack !~ /mod_authn_token/;
 }
 
 sub is_expected {
@@ -190,8 +206,7 @@ sub reports {
     my @found = map { "sanitizer: $_" }
         $self->lines('error', $sign), $self->lines('output', $sign);
 
-    return @found if !$self->{reports};
-    for my $file (glob "$self->{reports}/*") {
+    for my $file (grep { !$self->is_of_event($_) } $self->report_files) {
         push @found, 'sanitizer report:', map { "  $_" }
             split /\n/, AuthnToken::Process::slurp($file);
     }

@@ -107,10 +107,12 @@ sub pid {
         ? $self->{process}->pid : 0;
 }
 
-# ping: true when the server's own process answers a request.
+# ping: true when the server's own process answers a request; by then it has
+# closed the connection.
 sub ping {
     my ($self) = @_;
     my $port = $self->{config}{vars}{port};
+    my $answer = '';
     my $socket;
 
     return 0 if !$self->pid;
@@ -120,9 +122,9 @@ sub ping {
     $socket->flush;
     my $ready = '';
     vec($ready, fileno $socket, 1) = 1;
-    return 0 if !select $ready, undef, undef, 2;
-    my $line = <$socket>;
-    return defined $line && $line =~ m{^HTTP/1} ? 1 : 0;
+    1 while select(my $readable = $ready, undef, undef, 2)
+        && sysread $socket, $answer, 4096, length $answer;
+    return $answer =~ m{^HTTP/1} ? 1 : 0;
 }
 
 # start($env): true when httpd answers; else what it said is in output_file.
