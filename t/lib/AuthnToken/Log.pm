@@ -22,8 +22,8 @@ my %bad = map { $_ => 1 } qw(emerg alert crit error warn);
 my @harmless = (
     # A child slow to leave at a stop gets a second signal; no harm done.
     qr/\[core:warn\] .* AH00045: child process \d+ still did not exit, /,
-    # libpq, of a server that is told to stop at once.
-    qr/^WARNING:  terminating connection due to immediate shutdown command$/,
+    # libpq, of a server that is told to stop.
+    qr/^(?:WARNING|FATAL):  terminating connection due to (?:immediate shutdown|administrator) command$/,
     # event, told to stop while it closes a connection.
     qr/\[mpm_event:error\] .* AH03092: process_lingering_close: /,
     qr/\[mpm_event:error\] .* \(9\)Bad file descriptor: AH00468: error closing /,
