@@ -35,9 +35,6 @@ MaxSpareThreads 32
 MaxRequestWorkers 64
 CONF
 $site->start;
-# Children that wait for their last answers may be many.
-$site->allow_log(qr/AH00485: scoreboard is full/,
-    qr/AH10159: server is within MinSpareThreads/);
 my $pace = AuthnToken::Pace->start($site, fresh => 3000);
 
 # What there is of each after the first one is there for good.

@@ -252,6 +252,9 @@ sub graceful {
     my $count = () = $self->{log}->lines('error', $again);
     my $row = 0;
 
+    # Both generations may fill the scoreboard while the new one begins.
+    $self->allow_log(qr/AH00485: scoreboard is full/,
+        qr/AH10159: server is within MinSpareThreads/);
     kill 'USR1', $self->pid or croak 'graceful: httpd does not run';
     poll(sub { $self->{log}->lines('error', $again) > $count }, 10)
         or croak 'graceful: no new generation';
