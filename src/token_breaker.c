@@ -3,13 +3,12 @@
 
 /* Decides whether asking a database is worth the while now.  What asking
  * is, and what a failure is, is token_store's matter. */
-#include <time.h>
-
 #include "apr_portable.h"
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
 #include "token_breaker.h"
+#include "token_clock.h"
 
 /* The first pause after a failure; it doubles up to TOKEN_BREAKER_PAUSE. */
 #define FIRST_PAUSE apr_time_from_msec(125)
@@ -25,15 +24,6 @@ struct token_breaker_t {
     apr_time_t pause;
     apr_time_t try_at;          /* while open: not before */
 };
-
-/* Microseconds; a clock that is set back would keep the database shut. */
-static apr_time_t get_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec((apr_time_t)now.tv_sec) + now.tv_nsec / 1000;
-}
 
 apr_status_t token_breaker_create(token_breaker_t **breaker,
                                   apr_pool_t *pool)
@@ -69,7 +59,7 @@ static int may_enter(const token_breaker_t *b, apr_time_t now)
 
 int token_breaker_enter(token_breaker_t *breaker)
 {
-    apr_time_t now = get_now();
+    apr_time_t now = token_clock_now();
     apr_time_t end = now + TOKEN_BREAKER_WAIT;
     int entered;
 
@@ -79,7 +69,7 @@ int token_breaker_enter(token_breaker_t *breaker)
            && now < end) {
         apr_thread_cond_timedwait(breaker->vacancy, breaker->mutex,
                                   end - now);
-        now = get_now();
+        now = token_clock_now();
     }
     entered = may_enter(breaker, now);
     if (entered) {
@@ -100,7 +90,7 @@ static void shut(token_breaker_t *b)
     if (b->pause > TOKEN_BREAKER_PAUSE) {
         b->pause = TOKEN_BREAKER_PAUSE;
     }
-    b->try_at = get_now() + b->pause;
+    b->try_at = token_clock_now() + b->pause;
     /* Whoever waits for a vacancy need not any more. */
     apr_thread_cond_broadcast(b->vacancy);
 }

@@ -16,6 +16,7 @@
 #include <libpq-fe.h>
 #endif
 
+#include "token_clock.h"
 #include "token_deadline.h"
 
 struct token_deadline_t {
@@ -67,7 +68,7 @@ void token_deadline_begin_socket(token_deadline_t *deadline,
     if (socket < 0) {
         return;
     }
-    statement->begin = apr_time_now();
+    statement->begin = token_clock_now();
     statement->timeout = timeout;
     apr_thread_mutex_lock(deadline->mutex);
     statement->next = deadline->first;
@@ -102,11 +103,6 @@ void token_deadline_check(token_deadline_t *deadline, apr_time_t now)
     apr_thread_mutex_lock(deadline->mutex);
     for (statement = deadline->first; statement;
          statement = statement->next) {
-        if (now < statement->begin) {
-            /* The clock was set back: it gets its time once more, not all
-             * that the clock has to make up. */
-            statement->begin = now;
-        }
         if (!statement->shut && now - statement->begin
                                     >= statement->timeout) {
             statement->shut = 1;

@@ -42,7 +42,7 @@ void token_deadline_begin_socket(token_deadline_t *deadline,
 int token_deadline_end(token_deadline_t *deadline,
                        token_overdue_t *statement);
 
-/* Shuts the sockets of all that are overdue at now. */
+/* Shuts the sockets of all that are overdue at now, of token_clock. */
 void token_deadline_check(token_deadline_t *deadline, apr_time_t now);
 
 #endif

@@ -9,6 +9,7 @@
 #include "apr_strings.h"
 #include "apr_time.h"
 
+#include "token_clock.h"
 #include "token_file.h"
 
 #define KEY "authn_token_file"
@@ -39,7 +40,7 @@ static void take(file_t *file, const apr_finfo_t *info)
 {
     file->device = info->device;
     file->inode = info->inode;
-    file->opened = apr_time_now();
+    file->opened = token_clock_now();
 }
 
 void token_file_note(const dbd_cfg_t *cfg, ap_dbd_t *dbd)
@@ -148,12 +149,9 @@ const char *token_file_reopen(ap_dbd_t *dbd, apr_pool_t *pool)
 const char *token_file_retry(ap_dbd_t *dbd, apr_pool_t *pool)
 {
     const file_t *file = get_file(dbd);
-    apr_time_t age;
-
     if (!file) {
         return "its file is not known";
     }
-    age = apr_time_now() - file->opened;
-    return age >= 0 && age < RETRY_PAUSE ? "it was opened just now"
-                                         : token_file_reopen(dbd, pool);
+    return token_clock_now() - file->opened < RETRY_PAUSE
+        ? "it was opened just now" : token_file_reopen(dbd, pool);
 }

@@ -19,6 +19,7 @@
 #include "apr_thread_mutex.h"
 #include "apr_thread_proc.h"
 
+#include "token_clock.h"
 #include "token_conf.h"
 #include "token_jobs.h"
 #include "token_ledger.h"
@@ -119,15 +120,29 @@ static token_ledger_status_t ask_for_changes(const token_store_t *store,
                                bury_token, (void *)store->conf);
 }
 
+/* Seconds since the last answer, to whichever child: the one that polls may
+ * end.  Rows bear the clock of their database, which may be ours: by what
+ * that was set forward, it is longer ago. */
+static apr_int64_t get_poll_age(token_shared_database_t *shared,
+                                apr_int64_t now, apr_int64_t second)
+{
+    apr_int64_t last = atomic_load(&shared->last_poll);
+    apr_int64_t age = now - atomic_load(&shared->last_poll_at);
+
+    if (!last) {
+        return 0;
+    }
+    return age > second - last ? age : second - last;
+}
+
 static void poll_database(const token_store_t *store)
 {
     token_shared_database_t *shared =
         token_shared_database(store->conf->database);
     apr_int64_t now = apr_time_sec(apr_time_now());
-    /* By whichever child: the one that polls may end. */
-    apr_int64_t last = atomic_load(&shared->last_poll);
-    apr_int64_t seconds = last ? now - last : 0;
-    int lost = seconds < 0 || seconds > POLL_LOST;
+    apr_int64_t second = token_clock_seconds();
+    apr_int64_t seconds = get_poll_age(shared, now, second);
+    int lost = seconds > POLL_LOST;
 
     if (ask_for_changes(store, (lost ? 0 : (int)seconds) + POLL_OVERLAP)
         != TOKEN_LEDGER_DOWN) {
@@ -135,7 +150,8 @@ static void poll_database(const token_store_t *store)
         if (lost) {
             token_table_flush(token_shared_table());
         }
-        atomic_store(&shared->last_poll, now);
+        atomic_store(&shared->last_poll_at, now);
+        atomic_store(&shared->last_poll, second);
     }
 }
 
@@ -169,16 +185,14 @@ static apr_status_t do_purge(int state, void *server, apr_pool_t *pool)
 {
     token_shared_database_t *shared =
         token_shared_database(token_conf_store(server)->database);
-    apr_int64_t now = apr_time_sec(apr_time_now());
-    apr_int64_t wait = atomic_load(&shared->next_purge) - now;
+    apr_int64_t second = token_clock_seconds();
     token_store_t store;
 
-    /* A clock that was set back is no reason to wait longer. */
-    if ((wait > 0 && wait <= PURGE_INTERVAL)
+    if (second < atomic_load(&shared->next_purge)
         || !begin_store_job(state, &store, server, pool)) {
         return APR_SUCCESS;
     }
-    atomic_store(&shared->next_purge, now + PURGE_INTERVAL);
+    atomic_store(&shared->next_purge, second + PURGE_INTERVAL);
     if (token_upkeep_purge(&store, token_conf_purge(server), is_staying)) {
         atomic_store(&shared->next_purge, 0);
     }
@@ -193,7 +207,7 @@ static apr_status_t do_deadlines(int state, void *data, apr_pool_t *pool)
     (void)data;
     (void)pool;
     if (begin_job(state)) {
-        token_deadline_check(token_shared_deadline(), apr_time_now());
+        token_deadline_check(token_shared_deadline(), token_clock_now());
         end_job();
     }
     return APR_SUCCESS;
@@ -219,10 +233,10 @@ static int claim_last_flush(token_shared_database_t *shared)
     int i;
 
     for (i = 0; i < LAST_FLUSH_PAUSES; i++) {
-        apr_int64_t now = apr_time_now();
+        apr_int64_t now = token_clock_now();
         apr_int64_t held = atomic_load(&shared->last_flush);
 
-        if ((held == 0 || now < held || now - held > LAST_FLUSH_LOST)
+        if ((held == 0 || now - held > LAST_FLUSH_LOST)
             && atomic_compare_exchange_strong(&shared->last_flush, &held,
                                               now)) {
             return 1;
@@ -236,7 +250,7 @@ static apr_time_t last_flush_end;
 
 static int has_time(void)
 {
-    return apr_time_now() < last_flush_end;
+    return token_clock_now() < last_flush_end;
 }
 
 static void flush_last(server_rec *s, apr_pool_t *pool)
@@ -253,7 +267,7 @@ static void flush_last(server_rec *s, apr_pool_t *pool)
     }
     bind_store(&store, s, pool);
     store.conf = &conf;
-    last_flush_end = apr_time_now() + LAST_FLUSH_TIME;
+    last_flush_end = token_clock_now() + LAST_FLUSH_TIME;
     /* Where it fails it is not given back: one child waits for a database
      * that is silent, not one after the other. */
     if (token_upkeep_flush(&store, TOKEN_STORE_LAST, has_time)) {
@@ -278,7 +292,7 @@ static void *APR_THREAD_FUNC flush_all(apr_thread_t *thread, void *data)
 static void await_working(void)
 {
     while (atomic_load(&working) > 0) {
-        token_deadline_check(token_shared_deadline(), apr_time_now());
+        token_deadline_check(token_shared_deadline(), token_clock_now());
         apr_sleep(LEAVE_PAUSE);
     }
 }

@@ -14,6 +14,7 @@
 #include "apr_strings.h"
 
 #include "token_ask.h"
+#include "token_clock.h"
 #include "token_conf.h"
 #include "token_foreign.h"
 #include "token_form.h"
@@ -232,7 +233,7 @@ static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
 
 static int log_in(request_rec *r, const ask_t *ask)
 {
-    apr_int64_t now = apr_time_sec(apr_time_now());
+    apr_int64_t now = token_clock_seconds();
     int wait = get_wait(r, ask->username, now);
 
     if (wait) {

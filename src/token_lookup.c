@@ -12,6 +12,7 @@
 #include "apr_atomic.h"
 #include "apr_strings.h"
 
+#include "token_clock.h"
 #include "token_conf.h"
 #include "token_ledger.h"
 #include "token_lookup.h"
@@ -37,7 +38,8 @@ typedef struct {
     request_rec *r;
     apr_pool_t *pool;           /* keeps the answer */
     const token_sought_t *sought;
-    apr_int64_t now;
+    apr_int64_t now;            /* what the record is judged by */
+    apr_int64_t second;         /* of token_clock: what its age is */
     token_key_t key;
     token_entry_t *entry;
     token_table_status_t status;
@@ -49,12 +51,10 @@ static void deny(token_finding_t *finding, token_reason_t reason)
     finding->reason = reason;
 }
 
-/* Seconds since the entry was checked; a clock set back makes it old. */
+/* Seconds since the entry was checked. */
 static apr_int64_t get_age(const question_t *q)
 {
-    apr_int64_t age = q->now - q->entry->checked_at;
-
-    return age < -1 ? APR_INT64_MAX : age;
+    return q->second - q->entry->checked_at;
 }
 
 /* Of this request's address, whoever it was that the entry was made for. */
@@ -97,7 +97,7 @@ static int ask_table(question_t *q, token_finding_t *finding)
     token_table_key(&q->key, q->sought->digest,
                     token_conf_store(q->r->server)->database);
     q->entry = apr_palloc(q->pool, sizeof(*q->entry));
-    q->status = token_table_get(table, &q->key, q->entry, q->now);
+    q->status = token_table_get(table, &q->key, q->entry, q->second);
     switch (q->status) {
     case TOKEN_TABLE_MISS:
         return 0;
@@ -157,7 +157,7 @@ static void keep_record(const question_t *q, const token_ticket_t *ticket,
     static volatile apr_uint32_t told;
 
     if (token_table_put(token_shared_table(), &q->key, ticket, record,
-                        q->now)
+                        q->second)
         && !apr_atomic_xchg32(&told, 1)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r,
                       "token %s is not kept in the table: its user, client, "
@@ -228,7 +228,7 @@ static void note_use(const question_t *q, const token_store_t *store,
     token_entry_t entry;
 
     if (token_shared_table()
-        && token_table_get(token_shared_table(), &q->key, &entry, q->now)
+        && token_table_get(token_shared_table(), &q->key, &entry, q->second)
            == TOKEN_TABLE_RECORD) {
         token_table_use(&q->key, &entry, q->now);
     }
@@ -256,14 +256,14 @@ static void forget_record(const question_t *q)
 {
     token_throttle_fail(token_shared_throttle(),
                         TOKEN_THROTTLE_TOKEN_ADDRESS,
-                        q->r->useragent_addr, NULL, &bad_tokens, q->now);
+                        q->r->useragent_addr, NULL, &bad_tokens, q->second);
     if (!token_shared_table()) {
         return;
     }
     if (q->status == TOKEN_TABLE_RECORD) {
-        token_table_revoke(token_shared_table(), &q->key, q->now);
+        token_table_revoke(token_shared_table(), &q->key, q->second);
     }
-    token_table_put_unknown(token_shared_table(), &q->key, q->now);
+    token_table_put_unknown(token_shared_table(), &q->key, q->second);
 }
 
 static token_ledger_status_t find_record(const question_t *q,
@@ -331,7 +331,7 @@ static void answer(question_t *q, token_finding_t *finding)
     if (q->status == TOKEN_TABLE_MISS || q->status == TOKEN_TABLE_UNKNOWN) {
         finding->wait = token_throttle_wait(
             token_shared_throttle(), TOKEN_THROTTLE_TOKEN_ADDRESS,
-            q->r->useragent_addr, NULL, &bad_tokens, q->now);
+            q->r->useragent_addr, NULL, &bad_tokens, q->second);
         if (finding->wait) {
             finding->verdict = TOKEN_THROTTLED;
             return;
@@ -353,6 +353,7 @@ void token_lookup_find(request_rec *r, apr_pool_t *pool,
     q.sought = sought;
     /* Not request_time: a request may be long in coming. */
     q.now = apr_time_sec(apr_time_now());
+    q.second = token_clock_seconds();
     answer(&q, finding);
     if (finding->verdict == TOKEN_DENIED
         && finding->reason == TOKEN_REASON_REUSE) {

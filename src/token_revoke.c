@@ -10,6 +10,7 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
+#include "token_clock.h"
 #include "token_conf.h"
 #include "token_revoke.h"
 #include "token_shared.h"
@@ -39,7 +40,7 @@ void token_revoke_bury(const token_store_conf_t *conf,
     token_table_key(&key, record->id, conf->database);
     if (record->revoked_at) {
         token_table_revoke(token_shared_table(), &key,
-                           apr_time_sec(apr_time_now()));
+                           token_clock_seconds());
     }
     else {
         token_table_forget(token_shared_table(), &key);

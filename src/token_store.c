@@ -14,6 +14,7 @@
 #include "apr_strings.h"
 
 #include "token_breaker.h"
+#include "token_clock.h"
 #include "token_file.h"
 #include "token_shared.h"
 #include "token_sql.h"
@@ -309,7 +310,7 @@ static int mend(task_t *task, token_sql_t *sql)
  * statement, but not to prepare one.  1: try again. */
 static int wait_for_lock(const task_t *task)
 {
-    if (apr_time_now() - task->begun > LOCK_WAIT) {
+    if (token_clock_now() - task->begun > LOCK_WAIT) {
         return 0;
     }
     apr_sleep(LOCK_PAUSE);
@@ -471,7 +472,7 @@ int token_store_run(const token_store_t *store, token_store_work_t *work,
     task.work = work;
     task.baton = baton;
     task.kind = kind;
-    task.begun = apr_time_now();
+    task.begun = token_clock_now();
     done = run_connected(&task);
     token_stats_note_database(token_shared_stats(), store->conf->database,
                               task.answered);

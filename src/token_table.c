@@ -23,10 +23,6 @@
 /* The second at which an entry was checked that is to be asked for again. */
 #define LONG_AGO 0
 
-/* Seconds that the clocks of two requests differ because one was slow; more
- * than that, and the clock was set back. */
-#define SKEW 60
-
 /* Revocations are told apart by so many bits of the key: a fill is thrown
  * away for one whose bits are the same. */
 #define STRIPES 1024
@@ -284,23 +280,20 @@ static int is_current(const token_table_t *table, const token_word_t *slot)
            == get_generation(table);
 }
 
-/* What a slot is worth keeping: the lower, the sooner it goes.  After the
- * clock was set back, what was used before seems to be from the future. */
+/* What a slot is worth keeping: the lower, the sooner it goes. */
 static apr_uint64_t weigh_slot(const token_table_t *table,
-                               const token_word_t *slot, apr_int64_t now)
+                               const token_word_t *slot)
 {
-    apr_uint64_t used = token_slot_load(&slot[TOKEN_SLOT_USED]);
-
     if (!is_current(table, slot)
         || token_slot_is_locked(token_slot_load(&slot[TOKEN_SLOT_LOCK]))) {
         return 0;
     }
-    return (apr_int64_t)(used - (apr_uint64_t)now) > SKEW ? 1 : used + 1;
+    return token_slot_load(&slot[TOKEN_SLOT_USED]) + 1;
 }
 
 /* The key's own slot, else the one least worth keeping. */
 static token_word_t *choose_slot(const token_table_t *table,
-                                 const token_key_t *key, apr_int64_t now)
+                                 const token_key_t *key)
 {
     token_word_t *slot = find_set(table, key);
     token_word_t *best = NULL;
@@ -316,7 +309,7 @@ static token_word_t *choose_slot(const token_table_t *table,
         if (token_slot_has_key(slot, key)) {
             return slot;
         }
-        weight = weigh_slot(table, slot, now);
+        weight = weigh_slot(table, slot);
         if (!best || weight < best_weight) {
             best = slot;
             best_weight = weight;
@@ -339,7 +332,7 @@ static int has_better(const token_table_t *table, const token_word_t *slot,
     later = (apr_int64_t)(token_slot_load(&slot[TOKEN_SLOT_CHECKED])
                           - (apr_uint64_t)checked_at);
     return token_slot_kind(slot) == TOKEN_SLOT_REVOKED
-        ? later > -TOKEN_TABLE_TOMBSTONE : later > 0 && later <= SKEW;
+        ? later > -TOKEN_TABLE_TOMBSTONE : later > 0;
 }
 
 /* 1 when an answer is not to be kept. */
@@ -391,7 +384,7 @@ int token_table_put(token_table_t *table, const token_key_t *key,
     if (!token_slot_join_text(text, record)) {
         return 1;
     }
-    slot = choose_slot(table, key, checked_at);
+    slot = choose_slot(table, key);
     if (!slot || !token_slot_take(slot, &held)) {
         return 0;
     }

@@ -33,7 +33,9 @@ typedef enum {
 /* What was found; the record's strings are in text. */
 typedef struct token_entry_t {
     token_record_t record;
-    apr_int64_t checked_at; /* the second its database was asked */
+    apr_int64_t checked_at; /* the second its database was asked, of a
+                             * clock that is never set, like all others but
+                             * those of its uses */
     void *slot;             /* for token_table_use() */
     char text[TOKEN_TABLE_TEXT];
 } token_entry_t;

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -19,6 +18,7 @@
 #include "apr_strings.h"
 #include "apr_time.h"
 
+#include "token_clock.h"
 #include "token_throttle.h"
 
 #define WAYS 4
@@ -36,8 +36,7 @@
  * number of a killed process may be another's by now. */
 #define LEASE 60
 
-/* Seconds by which one request may be late behind another; more, and the
- * clock was set back. */
+/* Seconds by which one request may be late behind another. */
 #define SKEW 300
 
 /* tag 24 bits | second 26 bits | count 14 bits.  The second is counted from
@@ -84,7 +83,7 @@ apr_status_t token_throttle_create(token_throttle_t **throttle, int hashes,
     t->counters = apr_shm_baseaddr_get(shm);
     t->places = t->counters + SETS * WAYS;
     t->hashes = hashes < 1 ? 1 : hashes > PLACES_MAX ? PLACES_MAX : hashes;
-    t->start = apr_time_sec(apr_time_now()) - 1;
+    t->start = token_clock_seconds() - 1;
     *throttle = t;
     return APR_SUCCESS;
 }
@@ -251,32 +250,23 @@ void token_throttle_fail(token_throttle_t *throttle,
 
 /* --- the places for hashing --- */
 
-/* Seconds of a clock that all processes share and nobody sets. */
-static apr_uint32_t get_uptime(void)
+static int is_free(apr_uint64_t place, apr_uint32_t now)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_uint32_t)now.tv_sec;
-}
-
-static int is_free(apr_uint64_t place, apr_uint32_t uptime)
-{
-    return place == 0 || (apr_int32_t)(uptime - (apr_uint32_t)place) > LEASE
+    return place == 0 || (apr_int32_t)(now - (apr_uint32_t)place) > LEASE
         || (kill((pid_t)(place >> 32), 0) == -1 && errno == ESRCH);
 }
 
 /* Takes one of n places from the first. */
 static int take_place(token_throttle_t *t, int first, int n)
 {
-    apr_uint32_t uptime = get_uptime();
-    apr_uint64_t mine = (apr_uint64_t)(apr_uint32_t)getpid() << 32 | uptime;
+    apr_uint32_t now = (apr_uint32_t)token_clock_seconds();
+    apr_uint64_t mine = (apr_uint64_t)(apr_uint32_t)getpid() << 32 | now;
     int i;
 
     for (i = first; i < first + n; i++) {
         apr_uint64_t place = atomic_load(&t->places[i]);
 
-        if (is_free(place, uptime)
+        if (is_free(place, now)
             && atomic_compare_exchange_strong(&t->places[i], &place, mine)) {
             return i;
         }

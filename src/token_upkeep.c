@@ -10,6 +10,7 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
+#include "token_clock.h"
 #include "token_ledger.h"
 #include "token_shared.h"
 #include "token_upkeep.h"
@@ -133,21 +134,20 @@ static int purge_batch(const token_store_t *store, token_sql_name_t name,
 static int purge_all(const token_store_t *store, token_sql_name_t name,
                      apr_int64_t age, int (*go_on)(void), int *removed)
 {
-    apr_time_t end = apr_time_now() + PURGE_TIME;
+    apr_time_t end = token_clock_now() + PURGE_TIME;
     int rows;
 
     do {
-        apr_time_t begin = apr_time_now();
+        apr_time_t begin = token_clock_now();
         apr_interval_time_t took;
 
         rows = purge_batch(store, name, age);
         *removed += rows > 0 ? rows : 0;
-        took = apr_time_now() - begin;
-        /* A clock that was set meanwhile is no reason to rest. */
-        if (rows == PURGE_BATCH && took >= 0 && took < PURGE_TIME) {
+        took = token_clock_now() - begin;
+        if (rows == PURGE_BATCH && took < PURGE_TIME) {
             apr_sleep(PURGE_REST_MIN + PURGE_REST * took);
         }
-    } while (rows == PURGE_BATCH && go_on() && apr_time_now() < end);
+    } while (rows == PURGE_BATCH && go_on() && token_clock_now() < end);
     return rows == PURGE_BATCH;
 }
 

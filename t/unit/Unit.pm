@@ -17,7 +17,7 @@ my $top = abs_path(dirname(__FILE__) . '/../..');
 
 # The files without httpd in them, pure ones and services.
 my @SOURCES = qw(record network crypt text sql password form credential
-    slot table breaker deadline throttle stats);
+    slot table breaker clock deadline throttle stats);
 
 # Runs t/unit/NAME.c and ends with its code.  The program may be under TSan
 # instead, which no other sanitizer goes with, or have a source in itself:

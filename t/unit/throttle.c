@@ -12,6 +12,7 @@
 #include "apr_general.h"
 #include "apr_time.h"
 #include "tap.h"
+#include "token_clock.h"
 #include "token_throttle.h"
 
 #define USER TOKEN_THROTTLE_LOGIN_USER
@@ -114,8 +115,6 @@ static void test_windows(tap_t *tap)
     tap_ok(tap, wait_for(t, USER, "192.0.2.1", "alice", now) == 60
                 && wait_for(t, USER, "192.0.2.1", "alice", now - 30) == 60,
            "a request that was slow does not begin a window, nor pass it");
-    tap_ok(tap, wait_for(t, USER, "192.0.2.1", "alice", now - 7200) == 0,
-           "a clock that was set back locks nobody out");
     t = make_throttle(1);
     for (i = 0; i < 5; i++) {
         token_throttle_fail(t, USER, sa, "alice", &limit,
@@ -235,7 +234,7 @@ static void test_places(tap_t *tap)
     token_throttle_t *t = make_throttle(2);
     int a = token_throttle_begin_hash(t);
     int b = token_throttle_begin_hash(t);
-    apr_time_t begin = apr_time_now();
+    apr_time_t begin = token_clock_now();
     apr_interval_time_t took;
     pthread_t threads[9];
     int refused = 0;
@@ -243,7 +242,7 @@ static void test_places(tap_t *tap)
 
     tap_ok(tap, a >= 0 && b >= 0 && a != b, "two may hash at once");
     tap_ok(tap, token_throttle_begin_hash(t) == -1, "a third may not");
-    took = apr_time_now() - begin;
+    took = token_clock_now() - begin;
     tap_ok(tap, took > apr_time_from_msec(900)
                 && took < apr_time_from_msec(3000),
            "after he has waited a second: %d ms",
@@ -252,9 +251,9 @@ static void test_places(tap_t *tap)
         pthread_create(&threads[i], NULL, begin_hash, t);
     }
     usleep(100000);
-    begin = apr_time_now();
+    begin = token_clock_now();
     refused = token_throttle_begin_hash(t) == -1;
-    took = apr_time_now() - begin;
+    took = token_clock_now() - begin;
     tap_ok(tap, refused && took < apr_time_from_msec(500),
            "when eight wait already the ninth is refused at once: %d ms",
            (int)apr_time_as_msec(took));
@@ -287,10 +286,10 @@ static void test_killed(tap_t *tap)
         raise(SIGKILL);
     }
     waitpid(pid, NULL, 0);
-    begin = apr_time_now();
+    begin = token_clock_now();
     place = token_throttle_begin_hash(t);
     tap_ok(tap, place >= 0
-                && apr_time_now() - begin < apr_time_from_msec(500),
+                && token_clock_now() - begin < apr_time_from_msec(500),
            "a killed process gives its place back");
     pid = fork();
     if (pid == 0) {
@@ -306,7 +305,7 @@ int main(void)
 
     apr_initialize();
     apr_pool_create(&pool, NULL);
-    now = apr_time_sec(apr_time_now()) + 1000;
+    now = token_clock_seconds() + 1000;
     test_counts(&tap);
     test_windows(&tap);
     test_addresses(&tap);

@@ -42,6 +42,7 @@ my $number = 0;
 #   loglevel  the LogLevel line; default AUTHN_TOKEN_LOGLEVEL, else debug
 #             for httpd and trace8 for us
 #   name      how the site is called in test names
+#   env       { NAME => value }, more of httpd's environment
 sub new {
     my ($class, %arg) = @_;
     my $tmp = temp_dir();
@@ -54,6 +55,7 @@ sub new {
         module => module_path($arg{module}),
         modules => $arg{modules},
         mpm_conf => $arg{mpm_conf},
+        env => $arg{env},
         ports => [ AuthnToken::Server::free_port() ],
     }, $class;
 
@@ -181,7 +183,8 @@ sub start {
     my ($self, %opt) = @_;
 
     for my $try (1 .. 5) {
-        return $self if $self->{server}->start(sanitizer_env($self->{tmp}));
+        return $self if $self->{server}->start({
+            %{ sanitizer_env($self->{tmp}) }, %{ $self->{env} || {} } });
         last if $self->{started} || $self->output !~ /could not bind/;
         # Somebody was faster; take other ports.
         unlink $self->{server}->output_file;
