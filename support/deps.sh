@@ -17,6 +17,7 @@ BUILD="gcc libc6-dev make apache2-bin apache2-dev libssl-dev libjansson-dev
 DEMO="$BUILD libaprutil1-dbd-sqlite3 apache2-utils curl"
 NICE="httpie"
 TEST="$DEMO $NICE apache2 libapache2-mod-perl2 libwww-perl sqlite3
+    libprotocol-http2-perl
     libdbd-sqlite3-perl libaprutil1-dbd-pgsql libdbd-pg-perl postgresql
     libpq-dev pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
     python3-pip python3-requests python3-setuptools python3-wheel

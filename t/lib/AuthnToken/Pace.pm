@@ -52,8 +52,8 @@ sub start {
         make_rows($site, $arg{fresh} // 1000);
     close $fh or die "$dir/tokens: $!\n";
     $self->{process} = AuthnToken::Process->spawn(
-        command => [ $^X, "-I$lib", '-MAuthnToken::Pace', '-e',
-            'AuthnToken::Pace::run(@ARGV)', $site->port, $arg{rate} // 40,
+        command => [ $^X, "-I$lib", "-M$class", '-e',
+            $class . '::run(@ARGV)', $site->port, $arg{rate} // 40,
             "$dir/tokens", $self->{out} ], out => "$dir/output");
     $self->{output} = "$dir/output";
     $self->more(40);
@@ -91,15 +91,10 @@ sub make_rows {
 # run($port, $rate, $tokens, $out): until it is ended.
 sub run {
     my ($port, $rate, $tokens, $out) = @_;
-    my %token;
+    my %token = read_tokens($tokens);
     my $due = time;
 
     $SIG{PIPE} = 'IGNORE';
-    open my $in, '<', $tokens or die "$tokens: $!\n";
-    while (<$in>) {
-        my ($kind, $token) = split;
-        push @{ $token{$kind} }, $token;
-    }
     open my $report, '>', $out or die "$out: $!\n";
     $report->autoflush;
     my ($turn, @open) = (0);
@@ -115,12 +110,28 @@ sub run {
     }
 }
 
+# read_tokens($path): the tokens of each kind.
+sub read_tokens {
+    my ($path) = @_;
+    my %token;
+
+    open my $in, '<', $path or die "$path: $!\n";
+    while (<$in>) {
+        my ($kind, $token) = split;
+        push @{ $token{$kind} }, $token;
+    }
+    return %token;
+}
+
+# address: whom a request seems to come from.
+sub address { return join '.', 10, map { int rand 256 } 1 .. 3 }
+
 sub send_one {
     my ($port, $kind, $token, $report) = @_;
     my $text = $kind eq 'login' ? undef : next_token($kind, $token);
     my $body = '{"username":"alice","password":"wonder-land"}';
     my $head = "Host: 127.0.0.1\r\nConnection: close\r\nX-Pace: "
-        . join('.', 10, map { int rand 256 } 1 .. 3) . "\r\n";
+        . address() . "\r\n";
     my %one = (kind => $kind, sent => time, bytes => '', rest => defined $text
         ? "GET /api/ HTTP/1.1\r\n${head}Authorization: Token $text\r\n\r\n"
         : "POST /api-token-auth/ HTTP/1.1\r\n${head}Content-Type: "
