@@ -209,31 +209,14 @@ sub upkeep {
 
 # --- how PostgreSQL goes about them ---
 
-# Each statement that was sent, once, with the values it had.
-sub sent {
-    my %seen;
-    my @lines = split /\n(?=\d{4}-\d\d-\d\d )/, $pg->log_text($mark);
-
-    for my $i (0 .. $#lines - 1) {
-        my ($name, $types, $text) = $lines[$i] =~
-            /LOG:  execute (authn_token\w+): PREPARE \w+ (\([\w,]+\))? ?AS (.*)/s
-            or next;
-        my ($values) = $lines[ $i + 1 ] =~ /DETAIL:  parameters: (.*)/s;
-        $seen{$name} = { text => $text, types => $types // '',
-            values => join ', ', ($values // '') =~ /\$\d+ = ('(?:[^']|'')*')/g };
-    }
-    return map { $seen{$_} } sort keys %seen;
-}
-
-# plan($statement, $mode): as text, of the table as it stands.
+# plan_of($statement, $mode): as text, of the table as it stands.
 sub plan_of {
     my ($statement, $mode) = @_;
-    my $values = length $statement->{values} ? "($statement->{values})" : '';
 
     $dbh->do("SET plan_cache_mode = $mode");
     $dbh->do("PREPARE it$statement->{types} AS $statement->{text}");
     my $plan = join "\n", @{ $dbh->selectcol_arrayref(
-        "EXPLAIN (COSTS OFF) EXECUTE it$values") };
+        "EXPLAIN (COSTS OFF) EXECUTE it$statement->{values}") };
     $dbh->do('DEALLOCATE it');
     return $plan;
 }
@@ -255,7 +238,7 @@ FROM (SELECT i, encode(sha256(('live ' || i)::bytea), 'hex') d
     FROM generate_series(1, 100000) i) x
 SQL
     $dbh->do('ANALYZE auth_token');
-    my @all = sent();
+    my @all = $pg->sent($mark);
     for my $statement (@all) {
         my $text = $statement->{text};
         next if $text !~ /\bauth_token\b/ || $text =~ /^INSERT.*VALUES|to_regc/;

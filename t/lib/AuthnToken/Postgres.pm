@@ -339,6 +339,26 @@ sub lookups {
         $from);
 }
 
+# sent($from): what was sent as a prepared statement of ours, each once, with
+# the values it had: { name, text, types, values }, the last two as SQL.
+sub sent {
+    my ($self, $from) = @_;
+    my @lines = split /\n(?=\d{4}-\d\d-\d\d )/, $self->log_text($from);
+    my %seen;
+
+    for my $i (0 .. $#lines - 1) {
+        my ($name, $types, $text) = $lines[$i] =~ /LOG:[ ]{2}execute
+            [ ](authn_token\w+):[ ]PREPARE[ ]\w+[ ](\([\w,]+\))?[ ]?AS[ ](.*)/xs
+            or next;
+        my ($values) = $lines[ $i + 1 ] =~ /DETAIL:  parameters: (.*)/s;
+        my @values = ($values // '') =~ /\$\d+ = ('(?:[^']|'')*')/g;
+        $seen{$name} = { name => $name, text => $text,
+            types => $types // '',
+            values => @values ? '(' . join(', ', @values) . ')' : '' };
+    }
+    return map { $seen{$_} } sort keys %seen;
+}
+
 # pgbouncer($mode, %setting): starts one in front; its port.  transaction is
 # the default mode; settings are lines of its [pgbouncer] section.
 sub pgbouncer {

@@ -27,11 +27,11 @@ autovacuum = off
 max_parallel_maintenance_workers = 2
 CONF
 
-# new(httoken => path)
+# new(httoken => path, conf => 'further lines of postgresql.conf')
 sub new {
     my ($class, %arg) = @_;
-    return bless { %arg, pg => AuthnToken::Postgres->new(conf => $conf),
-        rows => {} }, $class;
+    my $pg = AuthnToken::Postgres->new(conf => $conf . ($arg{conf} // ''));
+    return bless { %arg, pg => $pg, rows => {} }, $class;
 }
 
 # params($database): over the local socket, without TCP.
