@@ -3,6 +3,7 @@
 
 /* Decides how much is written at once, and how much of a database's time it
  * may take.  When it is done is token_jobs' matter. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "httpd.h"
@@ -44,6 +45,11 @@ static void collect_use(void *baton, const char *digest, apr_int64_t used_at)
     use->used_at = used_at;
 }
 
+static int compare_uses(const void *a, const void *b)
+{
+    return strcmp(((const use_t *)a)->digest, ((const use_t *)b)->digest);
+}
+
 /* {"digest":second,...} */
 static const char *write_uses(const apr_array_header_t *uses,
                               apr_pool_t *pool)
@@ -69,6 +75,9 @@ static int tell_database(const token_store_t *store,
     const char *args[1];
     int rows, i;
 
+    /* Rows are locked in this order: two hosts with the same tokens would
+     * wait for each other. */
+    qsort(uses->elts, uses->nelts, sizeof(use_t), compare_uses);
     args[0] = write_uses(uses, store->pool);
     if (token_ledger_change(store, TOKEN_SQL_TOUCH, args, kind, &rows)
         == TOKEN_LEDGER_DOWN) {

@@ -88,4 +88,21 @@ if (AuthnToken::Test::mpm() ne 'prefork') {
     is $site->log_lines(qr/they are lost/), 1, 'silent: it is said once';
     $site->done;
 }
+# Two hosts with the same tokens would else lock each other's rows.
+if ($pg) {
+    my $site = AuthnToken::Test->new(name => 'order',
+        conf => "AuthTokenTable 8\n$conf")->start;
+    # One set of the table has them all, in the order in which they came.
+    my @logins = map { $site->login('alice', 'wonder-land') } 1 .. 7;
+    my $mark = $site->pg->log_mark;
+
+    use_token($site, $_) for @logins;
+    $site->stop;
+    my ($flush) = grep { $_->{text} =~ /json_each_text/ }
+        $site->pg->sent($mark);
+    my @written = ($flush->{values} // '') =~ /"(\w{64})"/g;
+    is scalar @written, 7, 'order: one statement writes all uses';
+    is_deeply \@written, [ sort @written ], 'order: sorted by digest';
+    $site->done;
+}
 finish();
