@@ -253,6 +253,13 @@ SQL
             qr/Subplans Removed: @{[ $PARTITIONS - 1 ]}/, 'kept, too'
             if $text =~ /^SELECT/;
     }
+    my ($poll) = AuthnToken::Process::slurp(
+        "$AuthnToken::Site::top/docs/scaling.md") =~
+        /AuthTokenQuery poll "(.*?)"/s;
+    unlike plan_of({ types => '(varchar, varchar)', values => q{('1', '1')},
+        text => $poll =~ s/\\\n//gr =~ s/%s/\$1/r =~ s/%s/\$2/r },
+        'force_custom_plan'), qr/Seq Scan|superseded/,
+        "the manual's poll of revocations alone";
     cmp_ok scalar @all, '>=', 18, 'the statements were found';
     return;
 }

@@ -224,7 +224,8 @@ sub both {
     return $whole;
 }
 
-sub commas { return scalar reverse reverse(int $_[0]) =~ s/(\d{3})(?=\d)/$1,/gr }
+sub commas { return scalar reverse reverse(sprintf "%.0f", $_[0])
+    =~ s{(\d{3})(?=\d)}{$1,}gr }
 
 sub case {
     my ($self, $rows, $partitions) = @_;
@@ -359,52 +360,68 @@ sub purge {
 
 # --- the fleet ---
 
-# tables: what hosts ask that hold 262,144 tokens; users come to any host, or
-# to the same one of 1,000.
+my $HOSTS = 1000;
+my $RATE = 200;                 # requests a second of each
+my $IN_USE = 1e7;               # tokens, of 10^9
+my $SLOTS = 262_144;
+
+# miss($same, $zipf, $ttl): of one host; users come to any host, or always to
+# the same one.
+sub miss {
+    my ($same, $zipf, $ttl) = @_;
+    return Bench::Fleet::misses(slots => $SLOTS, rate => $RATE, ttl => $ttl,
+        zipf => $zipf, tokens => $same ? $IN_USE / $HOSTS : $IN_USE);
+}
+
 sub tables {
     my ($self) = @_;
 
-    for my $tokens (1e5, 1e7) {
-        for my $zipf (0, 1) {
-            my ($any, $same) = map { 100 * Bench::Fleet::misses(
-                slots => 262_144, rate => 1000, ttl => 60, zipf => $zipf,
-                tokens => $_) } $tokens, $tokens / 1000;
-            $self->add('simulated: misses, ' . commas($tokens) . ' tokens in'
-                . ' use, ' . ($zipf ? 'Zipf' : 'uniform') . ', any host, and'
-                . ' the same one', map { sprintf '%.1f%%', $_ } $any, $same);
+    for my $zipf (0, 1) {
+        for my $ttl (60, 300) {
+            $self->add('simulated: misses, AuthTokenCacheTTL ' . $ttl . 's, '
+                . ($zipf ? 'Zipf' : 'uniform') . ': any host, the same host',
+                map { sprintf '%.1f%%', 100 * miss($_, $zipf, $ttl) } 0, 1);
         }
     }
     return;
 }
 
-# fleet: 10^9 tokens, 1,000 hosts, 200 requests a second each, of which 1 in
-# 10 asks, behind pgbouncer: processors of PostgreSQL's.
+# used($same, $seconds): tokens that a host sees in so long.
+sub used {
+    my ($same, $seconds) = @_;
+    my $tokens = $same ? $IN_USE / $HOSTS : $IN_USE;
+    return $tokens * (1 - exp(-$RATE * $seconds / $tokens));
+}
+
+# fleet: processors of PostgreSQL's that all hosts take, behind pgbouncer,
+# all tokens used alike.
 sub fleet {
     my ($self, $partitions) = @_;
     my ($key) = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] }
         grep { / $partitions$/ } keys %{ $self->{cost} };
-    my %common = (tokens => 1e9, hosts => 1000, rate => 200_000,
-        miss => 0.1, active => 6000, flush => 30, lifetime => 30 * 86_400,
-        cost => $self->{cost}{$key});
-    my $name = $partitions ? "$partitions partitions" : 'no partitions';
+    my $table = $partitions ? "$partitions partitions" : 'no partitions';
+    my %default = (tokens => 1e9, hosts => $HOSTS, rate => $HOSTS * $RATE,
+        lifetime => 30 * 86_400, rotation => 0, cost => $self->{cost}{$key},
+        same => 0, ttl => 60, flush => 30, poll => 1, purging => $HOSTS);
+    my %better = (same => 1, ttl => 300, flush => 3600, poll => 5,
+        purging => 2);
 
-    for my $case ([ 'all defaults' => rotation => 0, poll => 1,
-            purging => 1000 ],
-        [ 'polls each 5 s, 2 hosts purge' => rotation => 0, poll => 5,
-            purging => 2 ],
-        [ 'the same, each token rotated weekly' => rotation => 7 * 86_400,
-            poll => 5, purging => 2 ]) {
-        my ($title, %arg) = @$case;
-        my $load = Bench::Fleet::load(%common, %arg);
+    for my $case ([ 'defaults' ], [ 'as advised', %better ],
+        [ 'as advised, rotated weekly', %better, rotation => 7 * 86_400 ]) {
+        my ($title, @more) = @$case;
+        my %arg = (%default, @more);
+        my $load = Bench::Fleet::load(%arg,
+            miss => miss($arg{same}, 0, $arg{ttl}),
+            active => used($arg{same}, $arg{flush}));
         my $sum = 0;
         for my $what (sort keys %$load) {
             my ($times, $each) = @{ $load->{$what} };
             $sum += $times * $each;
-            $self->add("reckoned: $name, $title: $what",
-                sprintf('%.0f/s', $times),
+            $self->add("reckoned: $table, $title: $what",
+                commas($times) . '/s',
                 sprintf '%.2f processors', $times * $each);
         }
-        $self->add("reckoned: $name, $title: all", '',
+        $self->add("reckoned: $table, $title: all", '',
             sprintf '%.1f processors', $sum);
     }
     return;
