@@ -393,6 +393,12 @@ static apr_status_t add_databases(server_rec *s, apr_pool_t *pconf)
     apr_uint32_t next = 0;
     apr_status_t rv = APR_SUCCESS;
 
+    /* Loaded and not used: mod_dbd would log errors. */
+    if (!token_tree_has_database()) {
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, s,
+                     "no DBDriver: no job has a database to ask");
+        return APR_SUCCESS;
+    }
     for (; s && rv == APR_SUCCESS; s = s->next) {
         if (token_conf_store(s)->database == next) {
             next++;

@@ -144,6 +144,11 @@ static int has_database(const ap_directive_t *d)
     return 0;
 }
 
+int token_tree_has_database(void)
+{
+    return has_database(ap_conftree);
+}
+
 /* The settings of a host, to be changed for it alone: httpd merges only
  * where a host has a directive of ours, and shares them otherwise. */
 static token_server_conf_t *own_conf(server_rec *host, const server_rec *s,

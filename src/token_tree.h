@@ -19,6 +19,9 @@ typedef void token_tree_visit_fn(void *baton, const char *driver,
 void token_tree_databases(token_tree_visit_fn *visit, void *baton,
                           apr_pool_t *ptemp);
 
+/* For post_config: 1 when any line is about a database. */
+int token_tree_has_database(void);
+
 /* For post_config: gives each host's settings the number of its database.
  * How many there are. */
 apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf);

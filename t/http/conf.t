@@ -24,6 +24,8 @@ my $example = AuthnToken::Process::slurp(
         { username => 'admin', password => 'whatever' })->code, 404,
         'and issues nothing';
     is_deeply [ glob $site->tmp . '/db/*' ], [], 'and makes no database';
+    $site->log_like(qr/no DBDriver: no job has a database to ask/,
+        'and asks none');
     $site->done;
 }
 
