@@ -17,6 +17,7 @@ struct token_breaker_t {
     apr_thread_mutex_t *mutex;
     apr_thread_cond_t *vacancy;
     int limit;
+    int is_limited;             /* by what is no guess */
     int inside;
     int open;
     int probing;                /* while open: somebody is trying it */
@@ -40,11 +41,14 @@ apr_status_t token_breaker_create(token_breaker_t **breaker,
     return rv;
 }
 
-void token_breaker_limit(token_breaker_t *breaker, int limit)
+void token_breaker_limit(token_breaker_t *breaker, int limit, int is_guess)
 {
     apr_thread_mutex_lock(breaker->mutex);
-    breaker->limit = limit > 1 ? limit : 1;
-    apr_thread_cond_broadcast(breaker->vacancy);
+    if (!is_guess || !breaker->is_limited) {
+        breaker->limit = limit > 1 ? limit : 1;
+        breaker->is_limited = !is_guess;
+        apr_thread_cond_broadcast(breaker->vacancy);
+    }
     apr_thread_mutex_unlock(breaker->mutex);
 }
 

@@ -21,8 +21,9 @@ typedef struct token_breaker_t token_breaker_t;
 apr_status_t token_breaker_create(token_breaker_t **breaker,
                                   apr_pool_t *pool);
 
-/* How many may be inside at once; 1 until it is known. */
-void token_breaker_limit(token_breaker_t *breaker, int limit);
+/* How many may be inside at once; 1 until it is known.  A guess counts until
+ * it is known better. */
+void token_breaker_limit(token_breaker_t *breaker, int limit, int is_guess);
 
 /* 1: go in, and come back through token_breaker_leave(); 0: stay out. */
 int token_breaker_enter(token_breaker_t *breaker);

@@ -38,7 +38,6 @@ static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
 
 /* Of this child, by the database's number. */
 static token_breaker_t **breakers;
-static char *is_limited;        /* by a connection of its own */
 static volatile apr_uint32_t *in_trouble;
 static volatile apr_uint32_t *jobs_in_trouble;
 static apr_uint32_t breaker_count;
@@ -69,7 +68,6 @@ apr_status_t token_store_child_init(apr_uint32_t databases,
     apr_uint32_t i;
 
     breakers = apr_pcalloc(pool, databases * sizeof(void *));
-    is_limited = apr_pcalloc(pool, databases);
     in_trouble = apr_pcalloc(pool, databases * sizeof(*in_trouble));
     jobs_in_trouble = apr_pcalloc(pool, databases * sizeof(*in_trouble));
     breaker_count = databases;
@@ -152,10 +150,7 @@ static void limit_breakers(const token_store_conf_t *conf,
     connections = cfg->nmax > 2 ? cfg->nmax - 1 : cfg->nmax;
 #endif
     for (i = 0; i < breaker_count; i++) {
-        if (i == conf->database || !is_limited[i]) {
-            token_breaker_limit(breakers[i], connections);
-        }
-        is_limited[i] |= i == conf->database;
+        token_breaker_limit(breakers[i], connections, i != conf->database);
     }
 }
 

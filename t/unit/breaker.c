@@ -23,7 +23,7 @@ static token_breaker_t *make_breaker(int limit)
         printf("Bail out! no mutex\n");
         exit(1);
     }
-    token_breaker_limit(breaker, limit);
+    token_breaker_limit(breaker, limit, 0);
     return breaker;
 }
 
@@ -163,16 +163,31 @@ static void test_limit(tap_t *tap)
                 && took < apr_time_from_msec(1000),
            "one more than the limit is turned away after a bounded wait: "
            "%d ms", (int)apr_time_as_msec(took));
-    token_breaker_limit(breaker, 2);
+    token_breaker_limit(breaker, 2, 0);
     other = send_in(&second, breaker);
     tap_ok(tap, second.entered, "a higher limit lets him in");
     call_out(&second, other, 1);
-    token_breaker_limit(breaker, 0);
+    token_breaker_limit(breaker, 0, 0);
     tap_ok(tap, !token_breaker_enter(breaker),
            "a lower one than are inside lets nobody in");
     call_out(&first, thread, 1);
     tap_ok(tap, token_breaker_enter(breaker), "a limit is never less than 1");
     token_breaker_leave(breaker, 1);
+}
+
+/* A database is told of by another one's connection before its own. */
+static void test_guess(tap_t *tap)
+{
+    token_breaker_t *breaker = NULL;
+
+    token_breaker_create(&breaker, pool);
+    token_breaker_limit(breaker, 2, 1);
+    tap_ok(tap, token_breaker_enter(breaker) && token_breaker_enter(breaker),
+           "a guess is a limit");
+    token_breaker_limit(breaker, 3, 0);
+    token_breaker_limit(breaker, 1, 1);
+    tap_ok(tap, token_breaker_enter(breaker),
+           "and changes nothing once it is known better");
 }
 
 /* Of those who went in before the breaker opened. */
@@ -307,6 +322,7 @@ int main(void)
     test_states(&tap);
     test_back_off(&tap);
     test_limit(&tap);
+    test_guess(&tap);
     test_late(&tap);
     test_waiters(&tap);
     test_crowd(&tap);
