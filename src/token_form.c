@@ -312,7 +312,7 @@ static int is_boundary(const char *boundary)
         && strspn(boundary, BOUNDARY_CHARS) == len;
 }
 
-static char *find_bytes(char *bytes, char *end, const char *what,
+static char *find_bytes(char *bytes, const char *end, const char *what,
                         apr_size_t len)
 {
     while ((apr_size_t)(end - bytes) >= len) {

@@ -23,7 +23,7 @@ TEST="$DEMO $NICE apache2 libapache2-mod-perl2 libwww-perl sqlite3
     python3-pip python3-requests python3-setuptools python3-wheel
     python3-django python3-argon2 python3-bcrypt python3-psycopg2
     python3-djangorestframework python3-django-oauth-toolkit
-    clang clang-tidy shellcheck mandoc"
+    clang clang-tidy cppcheck shellcheck mandoc"
 BENCH="$BUILD apache2-utils libapache2-mod-perl2 libwww-perl
     libaprutil1-dbd-pgsql libdbd-pg-perl libdbd-sqlite3-perl postgresql
     libpq-dev valgrind wrk python3 python3-django

@@ -93,6 +93,18 @@ C
         . "# SPDX-License-Identifier: Apache-2.0\n\necho \"\$1\"\n",
 );
 
+my $FREED = <<'C';
+#include <stdlib.h>
+
+void token_odd_free(char *p)
+{
+    if (*p) {
+        free(p);
+    }
+    free(p);
+}
+C
+
 # lint, file, pattern, replacement, what the lint says
 my @MISTAKES = (
     [ 'layers', 'src/token_text.c', '\z', "#include \"token_store.h\"\n",
@@ -145,15 +157,22 @@ my @MISTAKES = (
         . " int c,\n    int d, int e, int f, int g)\n{\n    return a + b + c + d"
         . " + e + f + g;\n}\n", 'function-size', 'src/token_http.c',
         "#include \"token_text.h\"\n" ],
+    [ 'analyze', 'src/token_text.c', '\z', "int two;\n", '-Wanalyzer-double-free',
+        'src/token_odd.c', $FREED ],
+    [ 'analyze', 'src/token_text.c', '\z', "int two;\n",
+        'Attempt to free released memory', 'src/token_odd.c', $FREED ],
+    [ 'analyze', 'src/token_text.c', 'return 1;', 'int b; return b;',
+        'uninitvar' ],
     [ 'scripts', 'support/a.sh', '"\$1"', '$1', 'SC2086' ],
 );
 
-my %TOOL = (scripts => 'shellcheck', tidy => 'clang-tidy', headers => 'gcc');
+my %TOOL = (scripts => 'shellcheck', tidy => 'clang-tidy', headers => 'gcc',
+    analyze => 'cppcheck');
 my %seen;
 for my $mistake (@MISTAKES) {
     my ($lint, $file, $find, $put, $says, $other, $text) = @$mistake;
     next if $TOOL{$lint} && !have_tool($TOOL{$lint});
-    my $must_pass = $lint !~ /compilers|tidy/;
+    my $must_pass = $lint !~ /analyze|compilers|tidy/;
     if ($must_pass && !$seen{$lint}++) {
         my ($code, $said) = run_lint($lint, tree());
         is($code, 0, "$lint is content with a good tree") or diag($said);
