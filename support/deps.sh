@@ -2,7 +2,7 @@
 # Copyright (C) 2026 the mod_authn_token authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh demo|test|bench|fuzz: what building with the demo, with tests and
+# deps.sh demo|test|bench|fuzz|check: what building with the demo, with tests and
 # lint, with the benches or with the fuzzers needs beyond a bare system. On Debian and its kin root
 # gets the missing packages from apt-get, with no service started; anybody
 # else gets the command to give to root, and exit code 1. Nothing missing:
@@ -33,13 +33,16 @@ BENCH="$BUILD apache2-utils libapache2-mod-perl2 libwww-perl
 CLANG=$(apt-cache depends clang 2>/dev/null |
     sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
 FUZZ="$BUILD perl clang libclang-rt-${CLANG:-14}-dev"
+# Every test, with what watches: libtsan comes with gcc.
+CHECK="$TEST valgrind"
 
 case ${1:-} in
     demo) wanted=$DEMO ;;
     test) wanted=$TEST; NICE= ;;
     bench) wanted=$BENCH; NICE= ;;
     fuzz) wanted=$FUZZ; NICE= ;;
-    *) echo "usage: deps.sh demo|test|bench|fuzz" >&2; exit 2 ;;
+    check) wanted=$CHECK; NICE= ;;
+    *) echo "usage: deps.sh demo|test|bench|fuzz|check" >&2; exit 2 ;;
 esac
 
 # A package counts as there when dpkg says so, or when the command of its

@@ -9,6 +9,8 @@ use strict;
 use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(basename dirname);
+use lib dirname(__FILE__) . '/../lib';
+use AuthnToken::Sanitizer;
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -20,7 +22,8 @@ for my $target (map { basename($_, '.c') } sort glob 't/fuzz/*.c') {
     my @seeds = sort glob "t/data/fuzz/$target/*";
 
     cmp_ok(scalar @seeds, '>', 4, "$target has inputs");
-    open my $in, '-|', $program, @seeds or die "$program: $!\n";
+    open my $in, '-|', AuthnToken::Sanitizer::program(), $program, @seeds
+        or die "$program: $!\n";
     my @fed = <$in>;
     close $in;
     is($?, 0, "$target holds for them")

@@ -21,6 +21,7 @@ our @EXPORT = qw(httoken httoken_json program scratch sqlite pgsql slurp
 my $top = abs_path(dirname(__FILE__) . '/../..');
 unshift @INC, "$top/t/lib";
 require AuthnToken::Process;
+require AuthnToken::Sanitizer;
 
 my $program = abs_path($ENV{AUTHN_TOKEN_HTTOKEN} // "$top/httoken");
 
@@ -29,7 +30,8 @@ sub program { return $program }
 # httoken(@arguments, { stdin, env, user })
 sub httoken {
     my @arguments = @_;
-    return AuthnToken::Process::run($program, @arguments);
+    return AuthnToken::Process::run(AuthnToken::Sanitizer::program(),
+        $program, @arguments);
 }
 
 sub httoken_json {

@@ -131,6 +131,10 @@ for my $mpm (qw(event prefork)) {
     my $count = $mpm eq 'event' ? 16 : 12;
 
     $site->allow_log(qr/\[dbd:/, $opens);
+    # prefork ends a child within its signal's handler: one that was opening
+    # a connection waits there for a lock of apr_reslist that it has itself.
+    $site->allow_log(qr/AH00046: child process \d+ still did not exit/)
+        if $mpm eq 'prefork';
     for my $round (1, 2) {
         my $name = "$mpm, hanging, round $round";
         my @answers = ask_at_once($site, $count);

@@ -14,6 +14,8 @@ use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
+unshift @INC, "$top/t/lib";
+require AuthnToken::Sanitizer;
 
 # The files without httpd in them, pure ones and services.
 my @SOURCES = qw(record network crypt text sql password form credential
@@ -28,7 +30,9 @@ sub run {
     my $built = ($ENV{AUTHN_TOKEN_BUILD} // '') . "/unit/$name";
     my $program = -x $built && !$opt{sanitize} ? $built
         : compile($name, %opt);
-    my $status = system { $program } $program, @{ $opt{args} // [] };
+    my @command = (AuthnToken::Sanitizer::program(), $program,
+        @{ $opt{args} // [] });
+    my $status = system { $command[0] } @command;
     exit($status == 0 ? 0 : $status >> 8 || 1);
 }
 

@@ -78,7 +78,7 @@ static void check_others(tap_t *tap, const char *password,
                          const char *encoded)
 {
     apr_uint32_t work;
-    char other[LINE];
+    char other[LINE] = "";     /* or what follows an empty one */
     token_hash_t hash;
 
     apr_cpystrn(other, password, sizeof(other));

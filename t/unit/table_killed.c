@@ -118,10 +118,11 @@ static void test_killed(tap_t *tap)
 {
     token_table_t *table = make_table(SET);
     pid_t pid;
+    siginfo_t dead;
 
     fill_set(table, 0);
     pid = leave_half(table, 3, 100, SIGKILL);
-    waitid(P_PID, pid, NULL, WEXITED | WNOWAIT);
+    waitid(P_PID, pid, &dead, WEXITED | WNOWAIT);
     tap_ok(tap, get(table, 100) == 0 && get(table, 3) == 0,
            "what a killed child left half-written is not read");
     tap_ok(tap, count_kept(table, 0, SET) == SET - 1,

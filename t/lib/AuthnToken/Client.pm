@@ -11,6 +11,7 @@ use strict;
 use warnings;
 
 use Apache::TestRequest ();
+use AuthnToken::Process ();
 use AuthnToken::Raw ();
 use Carp qw(croak);
 use HTTP::Request ();
@@ -31,7 +32,7 @@ sub agent {
         $self->{agent} = Apache::TestRequest->new(
             agent => 'harness/1.0',
             ssl_opts => { verify_hostname => 0, SSL_verify_mode => 0 });
-        $self->{agent}->timeout(60);
+        $self->{agent}->timeout(60 * $AuthnToken::Process::patience);
     }
     return $self->{agent};
 }

@@ -11,6 +11,7 @@ use strict;
 use warnings;
 
 use AuthnToken::Process qw(run which);
+use AuthnToken::Sanitizer ();
 use AuthnToken::Server ();
 
 our %user = (admin => 'whatever', alice => 'wonder-land', bob => 'builder');
@@ -127,6 +128,8 @@ sub text {
     $text .= 'User @@USER@@' . "\n" . 'Group @@GROUP@@' . "\n"
         if AuthnToken::Server::user();
     $text .= $arg{mpm_conf} // mpm($arg{mpm});
+    # What a pool had goes back to malloc, where its use is seen.
+    $text .= "MaxMemFree 1\n" if AuthnToken::Sanitizer::kind();
     $text .= <<'CONF';
 ServerRoot "@@TMP@@"
 ServerName 127.0.0.1

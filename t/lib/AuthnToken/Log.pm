@@ -11,6 +11,7 @@ use strict;
 use warnings;
 
 use AuthnToken::Process qw(poll);
+use AuthnToken::Sanitizer ();
 use Digest::SHA qw(sha256_hex);
 use MIME::Base64 qw(encode_base64);
 
@@ -206,9 +207,9 @@ sub reports {
     my @found = map { "sanitizer: $_" }
         $self->lines('error', $sign), $self->lines('output', $sign);
 
-    for my $file (grep { !$self->is_of_event($_) } $self->report_files) {
-        push @found, 'sanitizer report:', map { "  $_" }
-            split /\n/, AuthnToken::Process::slurp($file);
+    my @files = grep { !$self->is_of_event($_) } $self->report_files;
+    for my $text (AuthnToken::Sanitizer::reports(@files)) {
+        push @found, 'sanitizer report:', map { "  $_" } split /\n/, $text;
     }
     return @found;
 }

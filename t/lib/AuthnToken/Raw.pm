@@ -10,6 +10,7 @@ package AuthnToken::Raw;
 use strict;
 use warnings;
 
+use AuthnToken::Process ();
 use HTTP::Response;
 use IO::Socket::INET;
 use Time::HiRes qw(time);
@@ -18,7 +19,8 @@ use Time::HiRes qw(time);
 sub new {
     my ($class, $port, $host) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => $host // '127.0.0.1',
-        PeerPort => $port, Timeout => 5) or die "connect to $port: $!\n";
+        PeerPort => $port, Timeout => 5 * $AuthnToken::Process::patience)
+        or die "connect to $port: $!\n";
     return bless { socket => $socket, buffer => '', closed => 0,
         start => time }, $class;
 }
@@ -29,7 +31,10 @@ sub new {
 sub exchange {
     my ($class, $port, $bytes, %opt) = @_;
     my $self = $class->new($port);
-    my $end = time + ($opt{timeout} // 2);
+    my $wait = $opt{timeout} // 2;
+    # Less than a second is no wait for an answer, but one for silence.
+    $wait *= $AuthnToken::Process::patience if $wait >= 1;
+    my $end = time + $wait;
 
     $self->write($bytes);
     shutdown $self->{socket}, 1 if $opt{half_close};

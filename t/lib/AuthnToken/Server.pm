@@ -25,6 +25,7 @@ use warnings;
 
 use Apache::TestServer ();
 use AuthnToken::Process qw(poll);
+use AuthnToken::Sanitizer ();
 use IO::Socket::INET;
 our @ISA = ('Apache::TestServer');
 
@@ -117,12 +118,14 @@ sub ping {
 
     return 0 if !$self->pid;
     $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $port, Timeout => 1) or return 0;
+        PeerPort => $port,
+        Timeout => $AuthnToken::Process::patience) or return 0;
     print {$socket} "OPTIONS * HTTP/1.0\r\nUser-Agent: harness-probe\r\n\r\n";
     $socket->flush;
     my $ready = '';
     vec($ready, fileno $socket, 1) = 1;
-    1 while select(my $readable = $ready, undef, undef, 2)
+    1 while select(my $readable = $ready, undef, undef,
+            2 * $AuthnToken::Process::patience)
         && sysread $socket, $answer, 4096, length $answer;
     return $answer =~ m{^HTTP/1} ? 1 : 0;
 }
@@ -130,14 +133,17 @@ sub ping {
 # start($env): true when httpd answers; else what it said is in output_file.
 sub start {
     my ($self, $env) = @_;
+    my $root = $self->{config}{vars}{serverroot};
     my $up;
 
     return 1 if $self->pid;
     unlink $self->pid_file;
     $self->{process} = AuthnToken::Process->spawn(
-        command => [ $self->{config}{vars}{httpd}, $self->args,
-            '-D', 'FOREGROUND' ],
-        env => $env, out => $self->output_file);
+        command => [ AuthnToken::Sanitizer::command($root),
+            $self->{config}{vars}{httpd}, $self->args, '-D', 'FOREGROUND' ],
+        env => { %{ AuthnToken::Sanitizer::environment($root) },
+            %{ $env || {} } },
+        out => $self->output_file);
     poll(sub { !$self->pid || ($up = -s $self->pid_file && $self->ping) },
         30);
     $self->stop if !$up;

@@ -14,6 +14,7 @@ use AuthnToken::Conf ();
 use AuthnToken::Log ();
 use AuthnToken::Postgres ();
 use AuthnToken::Process qw(poll run children temp_dir which);
+use AuthnToken::Sanitizer ();
 use AuthnToken::Server ();
 use Carp qw(croak);
 use Cwd ();
@@ -183,8 +184,7 @@ sub start {
     my ($self, %opt) = @_;
 
     for my $try (1 .. 5) {
-        return $self if $self->{server}->start({
-            %{ sanitizer_env($self->{tmp}) }, %{ $self->{env} || {} } });
+        return $self if $self->{server}->start($self->{env});
         last if $self->{started} || $self->output !~ /could not bind/;
         # Somebody was faster; take other ports.
         unlink $self->{server}->output_file;
@@ -196,28 +196,6 @@ sub start {
     return if $opt{may_fail};
     croak "$self->{name}: httpd did not start:\n", $self->output,
         map { "$_\n" } tail(20, $self->{log}->lines('error'));
-}
-
-# sanitizer_env: with AUTHN_TOKEN_SANITIZE the runtime comes first, as httpd
-# itself is built without it; a crash is its matter, not that of httpd's own
-# handler, which does not say where it was.
-sub sanitizer_env {
-    my ($tmp) = @_;
-    my @libraries;
-
-    return {} if !$ENV{AUTHN_TOKEN_SANITIZE};
-    for my $name (qw(libasan.so libubsan.so)) {
-        chomp(my $path = run($ENV{CC} // 'gcc',
-            "-print-file-name=$name")->{out});
-        push @libraries, $path;
-    }
-    return {
-        LD_PRELOAD => join(' ', @libraries),
-        ASAN_OPTIONS => 'detect_leaks=0:abort_on_error=0:handle_segv=2:'
-            . "log_path=$tmp/sanitizer/asan",
-        UBSAN_OPTIONS =>
-            "print_stacktrace=1:log_path=$tmp/sanitizer/ubsan",
-    };
 }
 
 # output: what httpd printed before its log was open.
@@ -282,8 +260,9 @@ sub child_pids {
 # configtest: exit code and text of httpd -t.
 sub configtest {
     my ($self) = @_;
-    my $result = run($self->{config}{vars}{httpd}, '-t',
-        $self->{server}->args, { env => sanitizer_env($self->{tmp}) });
+    my $result = run(AuthnToken::Sanitizer::command($self->{tmp}),
+        $self->{config}{vars}{httpd}, '-t', $self->{server}->args,
+        { env => AuthnToken::Sanitizer::environment($self->{tmp}) });
     # At LogLevel trace8 httpd says that it is.
     (my $said = $result->{err}) =~ s/^\[[^\]]+\] \[core:trace3\] .*\n//mg;
     return ($result->{exit}, $result->{out} . $said);
