@@ -43,7 +43,9 @@ void token_revoke_bury(const token_store_conf_t *conf,
                            token_clock_seconds());
     }
     else {
-        token_table_forget(token_shared_table(), &key);
+        /* A poll names a rotated token many times: known once, it stays. */
+        token_table_forget(token_shared_table(), &key,
+                           record->superseded_at);
     }
 }
 
@@ -54,7 +56,7 @@ void token_revoke_refresh(const token_store_conf_t *conf,
 
     if (token_shared_table()) {
         token_table_key(&key, digest, conf->database);
-        token_table_forget(token_shared_table(), &key);
+        token_table_forget(token_shared_table(), &key, 0);
     }
 }
 

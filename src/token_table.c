@@ -449,7 +449,8 @@ void token_table_revoke(token_table_t *table, const token_key_t *key,
      * out the living, and an answer under way is stopped by the epoch. */
 }
 
-void token_table_forget(token_table_t *table, const token_key_t *key)
+void token_table_forget(token_table_t *table, const token_key_t *key,
+                        apr_int64_t superseded_at)
 {
     token_word_t *slot = find_set(table, key);
     apr_uint64_t held;
@@ -460,7 +461,10 @@ void token_table_forget(token_table_t *table, const token_key_t *key)
         if (!token_slot_seize(slot, key, &held)) {
             continue;
         }
-        if (token_slot_kind(slot) == TOKEN_SLOT_LIVE) {
+        if (token_slot_kind(slot) == TOKEN_SLOT_LIVE
+            && (!superseded_at
+                || token_slot_load(&slot[TOKEN_SLOT_SUPERSEDED])
+                       != (apr_uint64_t)superseded_at)) {
             /* What it knows of the last use stays. */
             token_slot_store(&slot[TOKEN_SLOT_CHECKED], LONG_AGO);
         }

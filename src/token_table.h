@@ -96,8 +96,10 @@ void token_table_revoke(token_table_t *table, const token_key_t *key,
                         apr_int64_t now);
 
 /* A token is no longer what its record says, but good: it is asked of the
- * database again, and answers under way are not kept. */
-void token_table_forget(token_table_t *table, const token_key_t *key);
+ * database again, and answers under way are not kept.  superseded_at: what
+ * is known of it, and a record that says so, too, stays; 0: nothing is. */
+void token_table_forget(token_table_t *table, const token_key_t *key,
+                        apr_int64_t superseded_at);
 
 /* Called with uses that a database was not told of yet: digests of
  * TOKEN_DIGEST_LEN digits in hex, and seconds. */

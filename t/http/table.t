@@ -149,6 +149,40 @@ for my $db (qw(pgsql sqlite3)) {
     $site->done;
 }
 
+# --- a token that was rotated away ---
+
+{
+    my $site = make_site(name => 'rotated', conf => <<'CONF')->start;
+<Location "/tokens/">
+    SetHandler token-manage
+    AuthType Token
+    AuthName "tokens"
+    Require valid-user
+</Location>
+CONF
+    my $pg = $site->pg;
+    my $token = token_of($site);
+    my $mark;
+    # seen: when changes were asked for that were made before this.
+    my $seen = sub {
+        my $from = $pg->log_mark;
+        return poll(sub { 2 <= $pg->statements(qr/revoked_at >= /, $from) },
+            15);
+    };
+
+    is $site->request('POST', '/tokens/self/rotate', { auth($token),
+        'Content-Type' => 'application/json' }, {})->code, 200,
+        'a token is rotated';
+    is $site->get('/api/', auth($token))->code, 200, 'it is good for a while';
+    $mark = $pg->log_mark;
+    for (1 .. 2) {
+        ok $seen->(), 'the host hears of it once more';
+        is $site->get('/api/', auth($token))->code, 200, 'it is still good';
+    }
+    is asked($site, $mark), 0, 'and the table knows that';
+    $site->done;
+}
+
 # --- no table ---
 
 {

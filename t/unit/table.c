@@ -159,6 +159,43 @@ static void test_records(tap_t *tap)
            "an answer that was asked for earlier does not replace it");
 }
 
+static apr_int64_t get_checked(token_table_t *table, const token_key_t *key)
+{
+    token_entry_t entry;
+
+    return token_table_get(table, key, &entry, NOW) == TOKEN_TABLE_RECORD
+        ? entry.checked_at : -1;
+}
+
+static void test_forgetting(tap_t *tap)
+{
+    token_table_t *table = make_table(8);
+    token_record_t record;
+    token_ticket_t ticket;
+    strings_t strings;
+    token_key_t key;
+
+    make_key(&key, 1, 0);
+    make_record(&record, &strings, 1, 1);
+    record.superseded_at = NOW;
+    token_table_ticket(table, &ticket);
+    token_table_put(table, &key, &ticket, &record, NOW);
+    token_table_forget(table, &key, NOW);
+    tap_ok(tap, get_checked(table, &key) == NOW,
+           "news of a rotation leaves a record that has it");
+    token_table_put(table, &key, &ticket, &record, NOW + 1);
+    tap_ok(tap, get_checked(table, &key) == NOW,
+           "an answer under way is not kept");
+    token_table_forget(table, &key, NOW + 1);
+    tap_ok(tap, get_checked(table, &key) < NOW - 86400,
+           "a record that says otherwise is asked for again");
+    token_table_ticket(table, &ticket);
+    token_table_put(table, &key, &ticket, &record, NOW + 2);
+    token_table_forget(table, &key, 0);
+    tap_ok(tap, get_checked(table, &key) < NOW - 86400,
+           "and any, where nothing is known of the change");
+}
+
 static void test_eviction(tap_t *tap)
 {
     token_table_t *table = make_table(8);
@@ -457,6 +494,7 @@ int main(void)
     apr_pool_create(&pool, NULL);
     test_keys(&tap);
     test_records(&tap);
+    test_forgetting(&tap);
     test_eviction(&tap);
     test_sizes(&tap);
     test_unknown(&tap);
