@@ -56,7 +56,7 @@ sub times {
     return @times;
 }
 
-# answer: reads one and gives its status.
+# answer: reads one and gives its status; {head} and {body} are the rest.
 sub answer {
     my ($self) = @_;
     my $have = \$self->{buffer};
@@ -65,9 +65,10 @@ sub answer {
     $self->more while ($end = index $$have, "\r\n\r\n") < 0;
     my $head = substr $$have, 0, $end;
     my ($status) = $head =~ m{^HTTP/1\.1 (\d+)} or die "no HTTP: $head\n";
-    my ($length) = $head =~ /^Content-Length: (\d+)/mi
-        or die "no length: $head\n";
+    my ($length) = $head =~ /^Content-Length: (\d+)/mi;
+    $length //= $status == 204 ? 0 : die "no length: $head\n";
     $self->more while length $$have < $end + 4 + $length;
+    $self->{head} = $head;
     $self->{body} = substr $$have, $end + 4, $length;
     substr $$have, 0, $end + 4 + $length, '';
     return $status;

@@ -13,6 +13,7 @@ use warnings;
 use AuthnToken::Postgres ();
 use AuthnToken::Process qw(run);
 use Bench::Tokens ();
+use Time::HiRes qw(sleep time);
 
 # Like a server that has been given its memory, with nothing on record.
 my $conf = <<'CONF';
@@ -105,6 +106,27 @@ sub count_dead {
         'SELECT count(*) FROM auth_token WHERE expires_at < now()');
     $dbh->disconnect;
     return $count;
+}
+
+# restart($mode, $seconds): away for so long; [from, to], when it was not there
+# for everybody.
+sub restart {
+    my ($self, $mode, $seconds) = @_;
+    my $from = time;
+
+    $self->{pg}->stop($mode);
+    sleep $seconds;
+    $self->{pg}->start;
+    return [ $from, time ];
+}
+
+# checkpoint: what was filled in shall not be recovered after a crash.
+sub checkpoint {
+    my ($self) = @_;
+    my $dbh = $self->{pg}->dbh;
+    $dbh->do('CHECKPOINT');
+    $dbh->disconnect;
+    return;
 }
 
 # autovacuum($on): as it is where rows are removed in earnest.

@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The table that is printed: one line for each figure as it becomes known,
-# and all of them once more at the end.
+# and all of them once more at the end; and how its numbers are written.
 package Bench::Report;
 
 use strict;
 use warnings;
+
+use Exporter qw(import);
+
+our @EXPORT_OK = qw(number thousands plus ratio kilobytes);
 
 my @titles = ('figure', 'measured', 'beside it', 'ratio', 'target',
     'reached');
@@ -52,5 +56,21 @@ sub line {
     } 0 .. $#$row;
     return $text =~ s/ +$//r . "\n";
 }
+
+# --- numbers ---
+
+sub number {
+    my $text = sprintf '%.0f', $_[0];
+    1 while $text =~ s/^(\d+)(\d{3})/$1,$2/;
+    return $text;
+}
+
+sub thousands { return sprintf '%.1fk', $_[0] / 1000 }
+
+sub plus { return sprintf '%+.1fk', $_[0] / 1000 }
+
+sub ratio { return sprintf '%.*f', $_[0] < 10 ? 3 : 1, $_[0] }
+
+sub kilobytes { return number($_[0] / 1024) . ' kB' }
 
 1;

@@ -111,7 +111,8 @@ CONF
 
 
 # new(dbd => DBDParams): an httpd, not yet started.  Also table (of
-# AuthTokenTable), purge (of AuthTokenPurge), children, accounts (users in mod_authn_file's file),
+# AuthTokenTable), purge (of AuthTokenPurge), children, accounts (users in
+# mod_authn_file's file), modules => [further ones], more => 'further lines',
 # callgrind => 1, and module => 0 for one without ours.
 sub new {
     my ($class, %arg) = @_;
@@ -123,7 +124,7 @@ sub prepare_database {
     my ($self, %arg) = @_;
 
     $self->{bench} = { table => 16384, purge => 0, children => 2, accounts => 0,
-        schema => 'native', %arg };
+        schema => 'native', more => '', %arg };
     $self->{dbd} = $arg{dbd};
     return;
 }
@@ -143,6 +144,7 @@ sub conf {
         . "Group $self->{config}{vars}{group}\n"
         if $user && !$bench->{callgrind};
     $conf .= $ours if $self->{module};
+    $conf .= $bench->{more};
     $conf =~ s/\@\@([A-Z]+)\@\@/$value{$1} \/\/ die "no $1\n"/ge;
     AuthnToken::Conf::put($self->{config}{vars}{t_conf_file}, $conf);
     for my $place (qw(open anon socache dbd token)) {
@@ -166,7 +168,8 @@ sub load_modules {
     my $dir = $config->apxs('LIBEXECDIR');
     my @wanted = $config->{modules}{'event.c'} ? () : ('mpm_event');
 
-    push @wanted, qw(log_config unixd), @modules;
+    push @wanted, qw(log_config unixd), @modules,
+        @{ $self->{modules} || [] };
     return join '', (map { "LoadModule ${_}_module $dir/mod_$_.so\n" }
         grep { !$config->{modules}{"mod_$_.c"} } @wanted),
         $self->{module}
@@ -190,11 +193,12 @@ sub status {
     return { $client->{body} =~ /^(\w+): (\S+)$/mg };
 }
 
-# memory: bytes of all children: { resident, private }.  What is shared (the
-# table) is resident in each child that has looked at it; it does not grow.
+# memory: bytes of all children: { resident, private, proportional }.  What is
+# shared (the table) is resident in each child that has looked at it; it does
+# not grow.
 sub memory {
     my ($self) = @_;
-    my %sum = (resident => 0, private => 0);
+    my %sum = (resident => 0, private => 0, proportional => 0);
 
     for my $pid ($self->child_pids) {
         my $text = AuthnToken::Process::slurp("/proc/$pid/smaps_rollup");
@@ -202,6 +206,47 @@ sub memory {
         $sum{resident} += 1024 * ($kb{Rss} // 0);
         $sum{private} += 1024 * (($kb{Private_Dirty} // 0)
             + ($kb{Private_Clean} // 0));
+        $sum{proportional} += 1024 * ($kb{Pss} // 0);
+    }
+    return \%sum;
+}
+
+# table_memory: of the shared table: { resident, proportional }, bytes of all
+# children together, and { most }, of the one that has looked at most of it.
+sub table_memory {
+    my ($self) = @_;
+    my %sum = (resident => 0, proportional => 0, most => 0);
+
+    for my $pid ($self->child_pids) {
+        my %kb = largest_shared($pid);
+        $sum{resident} += 1024 * $kb{Rss};
+        $sum{proportional} += 1024 * $kb{Pss};
+        $sum{most} = 1024 * $kb{Rss} if 1024 * $kb{Rss} > $sum{most};
+    }
+    return \%sum;
+}
+
+sub largest_shared {
+    my ($pid) = @_;
+    my %best = (Size => 0, Rss => 0, Pss => 0);
+
+    for my $mapping (split /^(?=[0-9a-f]+-[0-9a-f]+ )/m,
+        AuthnToken::Process::slurp("/proc/$pid/smaps")) {
+        next if $mapping !~ m{^\S+ rw-s .* /dev/zero };
+        my %kb = $mapping =~ /^(\w+): +(\d+) kB/mg;
+        %best = %kb if $kb{Size} > $best{Size};
+    }
+    return %best;
+}
+
+# handles: { threads, files } of all children together.
+sub handles {
+    my ($self) = @_;
+    my %sum = (threads => 0, files => 0);
+
+    for my $pid ($self->child_pids) {
+        $sum{threads} += () = glob "/proc/$pid/task/*";
+        $sum{files} += () = glob "/proc/$pid/fd/*";
     }
     return \%sum;
 }
