@@ -3,11 +3,12 @@
 
 /* The input is a schema's number, a line with a prefix, and a token.  What is
  * looked for in a database is one visible word; what comes as a password must
- * be like a token in any case. */
+ * be like a token in any case.  A prefix is one that the directive takes. */
 #include <string.h>
 
 #include "fuzz.h"
 #include "token_schema.h"
+#include "token_text.h"
 
 #define DIGEST \
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -34,7 +35,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     char *prefix = fuzz_line(&data, &size);
     char *text = fuzz_copy(data, size);
 
-    if (first && prefix) {
+    if (first && prefix && (!*prefix || token_text_is_prefix(prefix))) {
         token_schema_t schema = (token_schema_t)(
             (unsigned char)first[0] % TOKEN_SCHEMAS);
         apr_size_t len = size;
