@@ -198,6 +198,14 @@ sub put_memcheck {
     return;
 }
 
+sub add_line {
+    my ($site, $line) = @_;
+    open my $log, '>>', $site->{log}{error} or die "error log: $!\n";
+    print {$log} "[core:notice] AH00052: $line\n";
+    close $log;
+    return;
+}
+
 {
     my $site = AuthnToken::Test->new(@plain, name => 'crashes',
         conf => '')->start;
@@ -242,6 +250,26 @@ sub put_memcheck {
         is $found, $frame =~ /token/ ? 1 : 0,
             "a crash at the stop in $frame";
     }
+    unlink $report;
+    $site->discard;
+
+    # A later stop forgets nothing of the one before.
+    my $event = AuthnToken::Test::mpm() eq 'event' ? 1 : 0;
+    my @found;
+    $site = AuthnToken::Test->new(@plain, name => 'crashes at a stop',
+        conf => '');
+    for my $pid (1 .. 2) {
+        $site->start->stop;
+        add_line($site, "child pid $pid exit signal Segmentation fault (11)");
+        push @found, 0 + grep { /^a child crashed/ } $site->problems;
+    }
+    is_deeply \@found, $event ? [ 0, 0 ] : [ 1, 2 ],
+        'a crash at a stop is one of event only';
+    $site->start;
+    add_line($site, 'child pid 3 exit signal Segmentation fault (11)');
+    $site->stop;
+    is 0 + (grep { /^a child crashed.*pid 3/ } $site->problems), 1,
+        'one after it is always a problem';
     $site->discard;
 }
 

@@ -163,21 +163,37 @@ sub crashes {
     my ($self) = @_;
     my @crashes = $self->lines('error', qr/ exit signal /);
 
-    if ($self->{stop} && $self->lines('error', qr/\[mpm_event:notice\]/)) {
-        local $self->{mark} = $self->{stop};
-        my %late = map { $_ => 1 }
-            $self->lines('error', qr/ exit signal Segmentation fault /);
+    if ($self->lines('error', qr/\[mpm_event:notice\]/)) {
+        my %late = map { $_ => 1 } grep { / exit signal Segmentation fault / }
+            map { $self->between(@$_) } @{ $self->{stops} || [] };
         @crashes = grep { !$late{$_} } @crashes;
     }
     return map { "a child crashed: $_" }
         grep { !$self->is_expected($_) } @crashes;
 }
 
-# note_stop: the server is told to stop now.
+# between($from, $to): lines of the error log; to its end without $to.
+sub between {
+    my ($self, $from, $to) = @_;
+    my $text = AuthnToken::Process::slurp($self->{error});
+    return split /\n/,
+        substr $text, $from, ($to // length $text) - $from;
+}
+
+# note_stop: the server is told to stop now; note_start: it runs again.
 sub note_stop {
     my ($self) = @_;
-    $self->{stop} = -s $self->{error} || 0;
+    $self->note_start;
+    push @{ $self->{stops} }, [ -s $self->{error} || 0 ];
     $self->{early} = { map { $_ => 1 } $self->report_files };
+    return;
+}
+
+sub note_start {
+    my ($self) = @_;
+    my $early = delete $self->{early} or return;
+    $self->{stops}[-1][1] = -s $self->{error} || 0;
+    $self->{late}{$_} = 1 for grep { !$early->{$_} } $self->report_files;
     return;
 }
 
@@ -189,7 +205,8 @@ sub report_files {
 # is_of_event($file): the report of such a crash.
 sub is_of_event {
     my ($self, $file) = @_;
-    return 0 if !$self->{early} || $self->{early}{$file};
+    return 0 if !$self->{late}{$file}
+        && (!$self->{early} || $self->{early}{$file});
     my $report = AuthnToken::Process::slurp($file);
     my ($stack) = $report =~ /ERROR: AddressSanitizer: SEGV (.*?)\n\n/s
         or return 0;

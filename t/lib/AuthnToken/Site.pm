@@ -183,6 +183,7 @@ sub have_module {
 sub start {
     my ($self, %opt) = @_;
 
+    $self->{log}->note_start;
     for my $try (1 .. 5) {
         return $self if $self->{server}->start($self->{env});
         last if $self->{started} || $self->output !~ /could not bind/;
