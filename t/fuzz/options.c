@@ -105,7 +105,8 @@ static apr_array_header_t *make_words(const httoken_options_t *options,
                                       apr_pool_t *pool)
 {
     static const char *const names[HTTOKEN_COMMANDS] = {
-        "", "init", "create", "list", "show", "rotate", "revoke", "verify"
+        "", "init", "create", "list", "show", "rotate", "revoke", "verify",
+        "purge", "import"
     };
     apr_array_header_t *words = apr_array_make(pool, 32, sizeof(char *));
 
@@ -133,6 +134,10 @@ static apr_array_header_t *make_words(const httoken_options_t *options,
             add(words, apr_pstrcat(pool, "--networks=", options->networks,
                                    NULL));
         }
+    }
+    if (options->command == HTTOKEN_PURGE) {
+        add(words, apr_psprintf(pool, "--age=%" APR_INT64_T_FMT,
+                                options->age));
     }
     add(words, "--");
     add(words, names[options->command]);
@@ -163,6 +168,7 @@ static void check_again(const httoken_options_t *options, apr_pool_t *pool)
           && is_same(again.networks, options->networks)
           && is_same(again.user, options->user)
           && again.lifetime == options->lifetime
+          && again.age == options->age
           && !again.json == !options->json
           && !again.print == !options->print,
           "what is asked again is the same");

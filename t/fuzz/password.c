@@ -12,10 +12,12 @@
 #include "fuzz.h"
 #include "token_password.h"
 
-/* Cost is a number of four digits or more, or of bcrypt two. */
+/* Cost is a number of five digits or more, of scrypt three, or a cost of
+ * bcrypt above 5. */
 static int is_slow(const char *encoded)
 {
     const char *bcrypt = strstr(encoded, "$2");
+    int most = strncmp(encoded, "scrypt$", 7) == 0 ? 2 : 4;
     int digits = 0;
 
     if (bcrypt && strlen(bcrypt) > 6
@@ -24,7 +26,7 @@ static int is_slow(const char *encoded)
     }
     for (; *encoded; encoded++) {
         digits = apr_isdigit(*encoded) ? digits + 1 : 0;
-        if (digits == 5) {
+        if (digits > most) {
             return 1;
         }
     }
