@@ -280,15 +280,18 @@ static int is_current(const token_table_t *table, const token_word_t *slot)
            == get_generation(table);
 }
 
-/* What a slot is worth keeping: the lower, the sooner it goes. */
+/* What a slot is worth keeping: the lower, the sooner it goes.  One that was
+ * flushed may have a use that the database was not told of yet. */
 static apr_uint64_t weigh_slot(const token_table_t *table,
                                const token_word_t *slot)
 {
-    if (!is_current(table, slot)
+    if (token_slot_kind(slot) == TOKEN_SLOT_EMPTY
         || token_slot_is_locked(token_slot_load(&slot[TOKEN_SLOT_LOCK]))) {
         return 0;
     }
-    return token_slot_load(&slot[TOKEN_SLOT_USED]) + 1;
+    return is_current(table, slot)
+        ? token_slot_load(&slot[TOKEN_SLOT_USED]) + 2
+        : token_slot_load(&slot[TOKEN_SLOT_LAST_USE]) & TOKEN_SLOT_UNTOLD;
 }
 
 /* The key's own slot, else the one least worth keeping. */

@@ -310,6 +310,43 @@ static void test_unknown(tap_t *tap)
            "a record comes before what was unknown");
 }
 
+static void count_use(void *baton, const char *digest, apr_int64_t used_at)
+{
+    (void)digest;
+    *(int *)baton += used_at == NOW;
+}
+
+static int count_untold(token_table_t *table)
+{
+    apr_uint32_t position = 0;
+    int count = 0;
+
+    token_table_untold(table, 0, &position, 100, count_use, &count);
+    return count;
+}
+
+static void test_uses(tap_t *tap)
+{
+    token_table_t *table = make_table(8);
+    token_entry_t entry;
+    token_key_t key;
+    apr_uint64_t n;
+
+    make_key(&key, 1, 0);
+    put(table, 1, 1, NOW - 1);
+    token_table_get(table, &key, &entry, NOW);
+    token_table_use(&key, &entry, NOW);
+    tap_ok(tap, count_untold(table) == 1, "a use is to be told");
+    token_table_flush(table);
+    for (n = 2; n < 9; n++) {
+        put(table, n, 1, NOW);
+    }
+    tap_ok(tap, count_untold(table) == 1, "still, when the table is flushed");
+    put(table, 9, 1, NOW);
+    tap_ok(tap, get(table, 9) == 1 && count_used(table) == 8,
+           "but it keeps no record from its slot");
+}
+
 static void test_flush(tap_t *tap)
 {
     token_table_t *table = make_table(8);
@@ -498,6 +535,7 @@ int main(void)
     test_eviction(&tap);
     test_sizes(&tap);
     test_unknown(&tap);
+    test_uses(&tap);
     test_flush(&tap);
     test_tombstone(&tap);
     test_orders(&tap);
