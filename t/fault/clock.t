@@ -160,7 +160,8 @@ sub holds {
     change($revoked, 'revoked_at = ' . ($pgsql ? 'now()' : $clock->now));
     ok poll(sub { code($revoked) == 401 }, 10),
         "$name: revoked elsewhere, it is refused";
-    ok poll(sub { last_use($other) >= $use }, 10),
+    # A first one is lost when the table is emptied meanwhile, as by a leap.
+    ok poll(sub { code($other) == 200 && last_use($other) >= $use }, 10),
         "$name: a use is written by this clock";
     cmp_ok last_use($other), '<=', $clock->now, "$name: and no other";
     my $issued = $site->login('alice', 'wonder-land')->{token};
@@ -269,7 +270,9 @@ rehearse($pace, 'a leap of a year, and back', sub {
 is_deeply [ map { code($_) } @issued ], [ (200) x @issued ],
     'what logins gave meanwhile is good';
 end_pace($pace, $site);
-# Looked for once a minute.
-my $dead = add(expires_at => $clock->now - 3 * $YEAR);
-ok poll(sub { !is_there($dead) }, 70), 'a dead row is removed';
+# Looked for once a minute: waited for once only.
+if ($pgsql) {
+    my $dead = add(expires_at => $clock->now - 3 * $YEAR);
+    ok poll(sub { !is_there($dead) }, 70), 'a dead row is removed';
+}
 finish();
