@@ -125,7 +125,8 @@ static apr_array_header_t *make_words(const httoken_options_t *options,
     if (options->user) {
         add(words, apr_pstrcat(pool, "--user=", options->user, NULL));
     }
-    if (options->command == HTTOKEN_CREATE) {
+    if (options->command == HTTOKEN_CREATE
+        || options->command == HTTOKEN_IMPORT) {
         add(words, apr_pstrcat(pool, "--client=", options->client, NULL));
         add(words, apr_pstrcat(pool, "--scope=", options->scope, NULL));
         add(words, apr_psprintf(pool, "--lifetime=%" APR_INT64_T_FMT,
