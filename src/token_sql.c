@@ -13,9 +13,17 @@
 #include "token_text.h"
 
 /* A label of ours in a connection's hash, and how often a connection's
- * statements are prepared anew: each time leaves a little memory with it. */
-#define FORGOTTEN "authn_token_forgotten"
+ * statements are prepared anew: where the server forgets all the time that
+ * costs more than it saves. */
+#define STATEMENTS "authn_token_statements"
 #define FORGOTTEN_LIMIT 20
+
+/* What a connection has prepared, for all hosts that share it. */
+typedef struct statements_t {
+    apr_pool_t *pool;
+    apr_hash_t *by_text;
+    int forgotten;              /* so often */
+} statements_t;
 
 enum {
     COLUMN_ID, COLUMN_USERNAME, COLUMN_CLIENT, COLUMN_SCOPE,
@@ -39,30 +47,43 @@ int token_sql_has(const token_sql_t *sql, token_sql_name_t name)
     return get_text(sql, name) != NULL;
 }
 
-/* Of this connection: how often its statements were forgotten. */
-static int *get_forgotten(const token_sql_t *sql)
+/* Of this connection; NULL without memory. */
+static statements_t *get_statements(const token_sql_t *sql)
 {
-    int *count = apr_hash_get(sql->prepared, FORGOTTEN, APR_HASH_KEY_STRING);
+    statements_t *known = apr_hash_get(sql->prepared, STATEMENTS,
+                                       APR_HASH_KEY_STRING);
+    apr_pool_t *pool;
 
-    if (!count) {
-        count = apr_pcalloc(sql->pool, sizeof(*count));
-        apr_hash_set(sql->prepared, FORGOTTEN, APR_HASH_KEY_STRING, count);
+    if (!known && apr_pool_create(&pool, sql->pool) == APR_SUCCESS) {
+        known = apr_pcalloc(sql->pool, sizeof(*known));
+        known->pool = pool;
+        known->by_text = apr_hash_make(pool);
+        apr_hash_set(sql->prepared, STATEMENTS, APR_HASH_KEY_STRING, known);
     }
-    return count;
+    return known;
+}
+
+static apr_dbd_prepared_t *find_statement(const token_sql_t *sql,
+                                          const char *text)
+{
+    const statements_t *known = get_statements(sql);
+
+    return known ? apr_hash_get(known->by_text, text, APR_HASH_KEY_STRING)
+                 : NULL;
 }
 
 /* The text's hash, so that versions of us can share a server's connection;
  * the number, because the server may remember what we forgot.  NULL: the
  * server is to remember nothing. */
-static const char *make_label(const token_sql_t *sql, const char *text)
+static const char *make_label(const token_sql_t *sql,
+                              const statements_t *known, const char *text)
 {
     apr_ssize_t len = APR_HASH_KEY_STRING;
-    int forgotten = *get_forgotten(sql);
 
-    return sql->dialect->forgets && forgotten >= FORGOTTEN_LIMIT
+    return sql->dialect->forgets && known->forgotten >= FORGOTTEN_LIMIT
         ? NULL
-        : apr_psprintf(sql->pool, "authn_token_%08x_%d",
-                       apr_hashfunc_default(text, &len), forgotten);
+        : apr_psprintf(known->pool, "authn_token_%08x_%d",
+                       apr_hashfunc_default(text, &len), known->forgotten);
 }
 
 static int prepare(const token_sql_t *sql, const char *text,
@@ -77,29 +98,36 @@ static int prepare(const token_sql_t *sql, const char *text,
 int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
 {
     const char *text = get_text(sql, name);
+    statements_t *known = get_statements(sql);
     apr_dbd_prepared_t *statement;
     int rc;
 
-    if (apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING)) {
+    if (!known) {
+        return APR_ENOMEM;
+    }
+    if (find_statement(sql, text)) {
         return 0;
     }
-    rc = prepare(sql, text, make_label(sql, text), sql->pool, &statement);
+    rc = prepare(sql, text, make_label(sql, known, text), known->pool,
+                 &statement);
     if (rc == 0) {
-        apr_hash_set(sql->prepared, text, APR_HASH_KEY_STRING, statement);
+        apr_hash_set(known->by_text, apr_pstrdup(known->pool, text),
+                     APR_HASH_KEY_STRING, statement);
     }
     return rc;
 }
 
+/* SQLite's driver keeps statements to the end of the connection. */
 void token_sql_forget(const token_sql_t *sql)
 {
-    int i;
+    statements_t *known = get_statements(sql);
 
-    ++*get_forgotten(sql);
-    for (i = 0; i < TOKEN_SQL_STATEMENTS; i++) {
-        if (token_sql_has(sql, i)) {
-            apr_hash_set(sql->prepared, get_text(sql, i),
-                         APR_HASH_KEY_STRING, NULL);
+    if (known) {
+        if (sql->dialect->forgets) {
+            apr_pool_clear(known->pool);
         }
+        known->by_text = apr_hash_make(known->pool);
+        known->forgotten++;
     }
 }
 
@@ -118,13 +146,12 @@ static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
         *rc = prepare(sql, text, NULL, pool, &statement);
         return *rc ? NULL : statement;
     }
-    statement = apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING);
+    statement = find_statement(sql, text);
     if (statement) {
         return statement;
     }
     *rc = token_sql_prepare(sql, name);
-    return *rc ? NULL
-               : apr_hash_get(sql->prepared, text, APR_HASH_KEY_STRING);
+    return *rc ? NULL : find_statement(sql, text);
 }
 
 /* A copy, the driver's own is gone with the last row; NULL for NULL, and,

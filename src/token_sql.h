@@ -14,10 +14,10 @@
 #include "token_dialect.h"
 #include "token_record.h"
 
-/* A connection somebody owns, for as long as he owns it.  prepared maps
- * statement texts to apr_dbd_prepared_t of this connection, and lives with
- * the statements in pool.  is_plain: what was prepared is not used, and
- * where the server may forget, the statement is sent whole. */
+/* A connection somebody owns, for as long as he owns it.  prepared is a hash
+ * that lives as long, in pool; one entry of it knows our statements.
+ * is_plain: what was prepared is not used, and where the server may forget,
+ * the statement is sent whole. */
 typedef struct token_sql_t {
     const token_dialect_t *dialect;
     const char *const *replaced;    /* texts in place of the dialect's, or
