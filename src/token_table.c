@@ -23,8 +23,7 @@
 /* The second at which an entry was checked that is to be asked for again. */
 #define LONG_AGO 0
 
-/* Revocations are told apart by so many bits of the key: a fill is thrown
- * away for one whose bits are the same. */
+/* A fill is thrown away for the revocation of a key that is the same modulo: */
 #define STRIPES 1024
 
 /* Slots that are counted for a status page, to stand for all. */
@@ -280,8 +279,7 @@ static int is_current(const token_table_t *table, const token_word_t *slot)
            == get_generation(table);
 }
 
-/* What a slot is worth keeping: the lower, the sooner it goes.  One that was
- * flushed may have a use that the database was not told of yet. */
+/* The lower, the sooner it goes.  A flushed slot may have a use to be told. */
 static apr_uint64_t weigh_slot(const token_table_t *table,
                                const token_word_t *slot)
 {
@@ -338,9 +336,10 @@ static int has_better(const token_table_t *table, const token_word_t *slot,
         ? later > -TOKEN_TABLE_TOMBSTONE : later > 0;
 }
 
-/* 1 when an answer is not to be kept. */
+/* 1 when an answer is not to be kept.  One that has the revocation is. */
 static int is_overtaken(const token_table_t *table, const token_key_t *key,
-                        const token_ticket_t *ticket, apr_int64_t checked_at)
+                        const token_ticket_t *ticket,
+                        const token_record_t *record, apr_int64_t checked_at)
 {
     const token_word_t *slot = find_set(table, key);
     int way;
@@ -350,7 +349,8 @@ static int is_overtaken(const token_table_t *table, const token_key_t *key,
             return 1;
         }
     }
-    return atomic_load(find_revoked(table, key)) > ticket->epoch
+    return (!record->revoked_at
+            && atomic_load(find_revoked(table, key)) > ticket->epoch)
         || atomic_load(&table->shared->generation) != ticket->generation;
 }
 
@@ -391,7 +391,7 @@ int token_table_put(token_table_t *table, const token_key_t *key,
     if (!slot || !token_slot_take(slot, &held)) {
         return 0;
     }
-    kept = !is_overtaken(table, key, ticket, checked_at);
+    kept = !is_overtaken(table, key, ticket, record, checked_at);
     if (kept) {
         token_slot_write_last_use(slot, key, record);
         token_slot_write_key(slot, key, TOKEN_SLOT_LIVE);
@@ -402,7 +402,7 @@ int token_table_put(token_table_t *table, const token_key_t *key,
         /* The last look before others can see it.  A revocation notes its
          * epoch first and looks at the slots then: either that is seen
          * here, or it sees this slot taken, and makes it void. */
-        kept = !is_overtaken(table, key, ticket, checked_at);
+        kept = !is_overtaken(table, key, ticket, record, checked_at);
         if (!kept) {
             token_slot_empty(slot);
         }

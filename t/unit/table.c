@@ -410,6 +410,15 @@ static void test_tombstone(tap_t *tap)
     put_with(table, 2, 1, NOW, &before);
     tap_ok(tap, get(table, 2) == NONE,
            "an answer that was under way is stopped all the same");
+    put_with(table, 2, REVOKED, NOW, &before);
+    tap_ok(tap, get(table, 2) == REVOKED,
+           "but not one that has the revocation");
+    bury(table, 2, NOW);
+    put_with(table, 2, REVOKED, NOW, &before);
+    tap_ok(tap, get(table, 2) == TOMBSTONE, "which removes no tombstone");
+    token_table_flush(table);
+    put_with(table, 2, REVOKED, NOW, &before);
+    tap_ok(tap, get(table, 2) == NONE, "nor is kept after a flush");
     token_table_ticket(table, &before);
     bury(table, 1000, NOW);
     put_with(table, 2, 1, NOW, &before);

@@ -44,6 +44,9 @@ static inline void make_key(token_key_t *key, apr_uint64_t n,
     key->database = database;
 }
 
+/* Versions from this one on are revoked. */
+#define REVOKED 1000000000
+
 /* The longer a string, the more words of a slot it takes. */
 static inline void make_record(token_record_t *record, strings_t *s,
                                apr_uint64_t n, apr_uint64_t version)
@@ -73,7 +76,7 @@ static inline void make_record(token_record_t *record, strings_t *s,
     record->idle_timeout = (apr_int64_t)(mix(h + 7) >> 2);
     record->is_inactive = (int)(mix(h + 8) & 1);
     record->superseded_at = (apr_int64_t)mix(h + 8);
-    record->revoked_at = (apr_int64_t)mix(h + 9);
+    record->revoked_at = version < REVOKED ? 0 : (apr_int64_t)mix(h + 9);
 }
 
 /* The version of a record of n, or -1 when it is not one of n's from its
