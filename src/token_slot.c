@@ -166,7 +166,7 @@ void token_slot_write_last_use(token_word_t *slot, const token_key_t *key,
 
     if (!token_slot_has_key(slot, key)
         || token_slot_kind(slot) != TOKEN_SLOT_LIVE
-        || (apr_int64_t)(known >> 1) <= record->last_used_at) {
+        || (apr_int64_t)(known >> 1) < record->last_used_at) {
         token_slot_store(&slot[TOKEN_SLOT_LAST_USE],
                          (apr_uint64_t)record->last_used_at << 1);
     }

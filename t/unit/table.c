@@ -328,6 +328,9 @@ static int count_untold(token_table_t *table)
 static void test_uses(tap_t *tap)
 {
     token_table_t *table = make_table(8);
+    token_record_t record;
+    token_ticket_t ticket;
+    strings_t strings;
     token_entry_t entry;
     token_key_t key;
     apr_uint64_t n;
@@ -337,11 +340,17 @@ static void test_uses(tap_t *tap)
     token_table_get(table, &key, &entry, NOW);
     token_table_use(&key, &entry, NOW);
     tap_ok(tap, count_untold(table) == 1, "a use is to be told");
+    make_record(&record, &strings, 1, 2);
+    record.last_used_at = NOW;
+    token_table_ticket(table, &ticket);
+    token_table_put(table, &key, &ticket, &record, NOW);
+    tap_ok(tap, count_untold(table) == 1,
+           "still, when an answer bears it that was merged with it");
     token_table_flush(table);
     for (n = 2; n < 9; n++) {
         put(table, n, 1, NOW);
     }
-    tap_ok(tap, count_untold(table) == 1, "still, when the table is flushed");
+    tap_ok(tap, count_untold(table) == 1, "and when the table is flushed");
     put(table, 9, 1, NOW);
     tap_ok(tap, get(table, 9) == 1 && count_used(table) == 8,
            "but it keeps no record from its slot");
