@@ -204,24 +204,35 @@ static int refuse_login(request_rec *r, const char *username,
     return answer_non_field(r, DETAIL_LOGIN);
 }
 
+static int is_name(const char *username)
+{
+    apr_size_t len = strlen(username);
+
+    return len <= USERNAME_MAX && token_text_is_printable(username, len);
+}
+
 static token_password_t check_password(request_rec *r, const ask_t *ask)
 {
-    apr_size_t len = strlen(ask->username);
-
-    if (len > USERNAME_MAX || !token_text_is_printable(ask->username, len)) {
+    if (!is_name(ask->username)) {
         return TOKEN_PASSWORD_WRONG;
     }
     return token_provider_check(r, token_conf_dir(r)->login_providers,
                                 ask->username, ask->password);
 }
 
-/* His password is right. */
-static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
+/* AuthTokenUserQuery's word. */
+static token_ledger_status_t ask_about(request_rec *r, const char *username)
 {
     token_store_t store;
 
     token_revoke_bind(&store, r, r->pool);
-    switch (token_ledger_user(&store, r->user)) {
+    return token_ledger_user(&store, username);
+}
+
+/* His password is right. */
+static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
+{
+    switch (ask_about(r, r->user)) {
     case TOKEN_LEDGER_DONE:
         return issue_token(r, ask);
     case TOKEN_LEDGER_NONE:
@@ -229,6 +240,16 @@ static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
     default:
         return token_handler_down(r);
     }
+}
+
+/* Asks about him all the same: a refusal that comes sooner than that of an
+ * inactive user would tell that his password was right. */
+static int refuse_password(request_rec *r, const ask_t *ask, apr_int64_t now)
+{
+    if (is_name(ask->username)) {
+        ask_about(r, ask->username);
+    }
+    return refuse_login(r, ask->username, now, "wrong name or password");
 }
 
 static int log_in(request_rec *r, const ask_t *ask)
@@ -250,7 +271,7 @@ static int log_in(request_rec *r, const ask_t *ask)
     case TOKEN_PASSWORD_WRONG:
         break;
     }
-    return refuse_login(r, ask->username, now, "wrong name or password");
+    return refuse_password(r, ask, now);
 }
 
 static int answer_form(request_rec *r, char *body, apr_size_t len)

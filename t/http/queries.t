@@ -18,6 +18,7 @@ my $user_query = 'AuthTokenUserQuery "SELECT 1 FROM person'
 
 syntax();
 users();
+asked();
 replaced();
 finish();
 
@@ -144,6 +145,42 @@ CONF
         '... nor a token';
     $site->log_like(qr/token database does not answer: .*person/,
         'the log names what is missing');
+    $site->done;
+    return;
+}
+
+# What tells by its time whether it was asked must be asked of all.
+sub asked {
+    my $site = AuthnToken::Test->new(name => 'asked', conf => <<"CONF"
+AuthTokenUserQuery "INSERT INTO asked (name) VALUES (%s) RETURNING name"
+CONF
+        . AuthnToken::Conf::default_text(1))->start;
+    my $dbh = $site->dbh;
+    my $check = sub {
+        my ($name, $password, $code, $times, $what) = @_;
+        $dbh->do('DELETE FROM asked');
+        is log_in($site, $name, $password)->code, $code, $what;
+        is_deeply $dbh->selectcol_arrayref('SELECT name FROM asked'),
+            [ ($name) x $times ], '... and is asked about'
+            . ($times ? ' once' : ' by nobody');
+    };
+
+    $dbh->do('CREATE TABLE asked (name text)');
+    $dbh->do('GRANT INSERT, SELECT ON asked TO PUBLIC')
+        if $dbh->{Driver}{Name} eq 'Pg';
+    $check->('alice', 'wonder-land', 200, 1, 'a right password is good');
+    $check->('alice', 'wrong', 400, 1, 'a wrong one is refused');
+    $check->('nobody', 'wonder-land', 400, 1, 'an unknown user is refused');
+    $check->('x' x 256, 'wrong', 400, 0, 'too long a name is refused');
+    $check->("a\nb", 'wrong', 400, 0, 'one with a line feed is refused');
+
+    # What a wrong password gets does not depend on it.
+    $dbh->do('DROP TABLE asked');
+    $site->allow_log(qr/the token database (?:does not answer|answers again)/);
+    is log_in($site, 'alice', 'wrong')->code, 400,
+        'a query that fails makes no wrong password a 503';
+    $site->log_like(qr/token database does not answer: .*asked/,
+        'though it was asked');
     $site->done;
     return;
 }
