@@ -248,8 +248,7 @@ static int answer_token(request_rec *r, token_scheme_t scheme,
 static int answer_password(request_rec *r, const char *user,
                            const char *password)
 {
-    switch (token_provider_check(r, token_conf_dir(r)->login_providers,
-                                 user, password)) {
+    switch (token_provider_check(r, token_conf_dir(r), user, password)) {
     case TOKEN_PASSWORD_RIGHT:
         r->ap_auth_type = (char *)"Basic";
         return OK;

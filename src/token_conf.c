@@ -37,6 +37,9 @@ static const token_schemes_t default_schemes = {
 };
 
 static const token_limit_t default_login_limit = { 5, 60 };
+/* Of no password: htpasswd -B's bcrypt, at its default cost. */
+static const char default_unknown_hash[] =
+    "$2y$05$abcdefghijklmnopqrstuu5s0ZBUXlYQpBmqHxBpu1DBH2xJkmEGG";
 static const token_quota_t default_max_per_user = { 50, 0 };
 
 /* --- create and merge --- */
@@ -105,6 +108,7 @@ void *token_conf_create_dir(apr_pool_t *pool, char *dir)
     conf->error_json = UNSET;
     conf->forward = UNSET;
     conf->login_providers = NULL;
+    conf->unknown_hash = NULL;
     conf->lifetime = UNSET;
     conf->scope = NULL;
     conf->cache_ttl = UNSET;
@@ -145,6 +149,8 @@ void *token_conf_merge_dir(apr_pool_t *pool, void *base, void *add)
     conf->forward = a->forward != UNSET ? a->forward : b->forward;
     conf->login_providers = a->login_providers ? a->login_providers
                                                : b->login_providers;
+    conf->unknown_hash = a->unknown_hash ? a->unknown_hash
+                                         : b->unknown_hash;
     conf->lifetime = a->lifetime != UNSET ? a->lifetime : b->lifetime;
     conf->scope = a->scope ? a->scope : b->scope;
     conf->cache_ttl = a->cache_ttl != UNSET ? a->cache_ttl : b->cache_ttl;
@@ -205,6 +211,11 @@ apr_int64_t token_conf_lifetime(const token_dir_conf_t *conf)
 const char *token_conf_scope(const token_dir_conf_t *conf, apr_pool_t *pool)
 {
     return conf->scope ? apr_array_pstrcat(pool, conf->scope, ' ') : "";
+}
+
+const char *token_conf_unknown_hash(const token_dir_conf_t *conf)
+{
+    return conf->unknown_hash ? conf->unknown_hash : default_unknown_hash;
 }
 
 apr_int64_t token_conf_cache_ttl(const token_dir_conf_t *conf)

@@ -33,6 +33,7 @@ typedef struct token_dir_conf_t {
     int error_json;
     int forward;
     apr_array_header_t *login_providers;    /* NULL: unset */
+    const char *unknown_hash;           /* "": none; NULL: unset */
     apr_int64_t lifetime;               /* seconds */
     apr_array_header_t *scope;          /* of const char *; NULL: unset */
     apr_int64_t cache_ttl;              /* seconds */
@@ -57,6 +58,7 @@ int token_conf_accepts(const token_dir_conf_t *conf, token_scheme_t scheme);
 int token_conf_authoritative(const token_dir_conf_t *conf);
 int token_conf_error_json(const token_dir_conf_t *conf);
 int token_conf_forward(const token_dir_conf_t *conf);
+const char *token_conf_unknown_hash(const token_dir_conf_t *conf);
 apr_int64_t token_conf_lifetime(const token_dir_conf_t *conf);
 
 /* The words that may be asked for, separated by one blank; "" for none. */

@@ -340,6 +340,22 @@ static const char *set_stale_window(cmd_parms *cmd, void *dconf,
                               arg, 0, 86400);
 }
 
+/* Says nothing of the text: it may be somebody's. */
+static const char *set_unknown_hash(cmd_parms *cmd, void *dconf,
+                                    const char *arg)
+{
+    if (apr_cstr_casecmp(arg, "none") == 0) {
+        arg = "";
+    }
+    else if (!token_provider_is_hash(arg)) {
+        return "AuthTokenUnknownHash: must be a hash as htpasswd prints it "
+               "(bcrypt up to cost 17, SHA-256, SHA-512, apr1 or SHA), or "
+               "none";
+    }
+    ((token_dir_conf_t *)dconf)->unknown_hash = arg;
+    return refuse_htaccess(cmd);
+}
+
 static const char *set_login_limit(cmd_parms *cmd, void *dconf,
                                    const char *count, const char *time)
 {
@@ -441,6 +457,10 @@ const command_rec token_directives_commands[] = {
                   RSRC_CONF | ACCESS_CONF,
                   "how much longer while the database is down (default "
                   "300s)"),
+    AP_INIT_TAKE1("AuthTokenUnknownHash", set_unknown_hash, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "hash that is computed for users nobody knows, or none "
+                  "(default bcrypt's of cost 5)"),
     AP_INIT_TAKE2("AuthTokenLoginLimit", set_login_limit, NULL,
                   RSRC_CONF | ACCESS_CONF,
                   "failed logins, and in which time, before 429 (default 5 "

@@ -216,8 +216,8 @@ static token_password_t check_password(request_rec *r, const ask_t *ask)
     if (!is_name(ask->username)) {
         return TOKEN_PASSWORD_WRONG;
     }
-    return token_provider_check(r, token_conf_dir(r)->login_providers,
-                                ask->username, ask->password);
+    return token_provider_check(r, token_conf_dir(r), ask->username,
+                                ask->password);
 }
 
 /* AuthTokenUserQuery's word. */

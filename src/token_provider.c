@@ -15,15 +15,19 @@
 #include "apr_md5.h"
 #include "apr_strings.h"
 
+#include "token_conf.h"
 #include "token_provider.h"
 #include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
 
-/* Of no password: htpasswd -B's bcrypt, at its default cost.  Computed for
- * unknown users, so that they take time as known ones do. */
-#define DUMMY_HASH \
-    "$2y$05$abcdefghijklmnopqrstuu5s0ZBUXlYQpBmqHxBpu1DBH2xJkmEGG"
+#define CRYPT64 \
+    "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+/* htpasswd's largest. */
+#define BCRYPT_COST_MAX 17
+#define BCRYPT_LEN 60
+#define SHA_LEN 33
 
 /* In r->notes. */
 #define NOTE_HASH "authn_token-hash"
@@ -63,6 +67,36 @@ const char *token_provider_add(apr_array_header_t **list, const char *name,
     return NULL;
 }
 
+static int is_bcrypt(const char *text)
+{
+    int cost;
+
+    if (strlen(text) != BCRYPT_LEN || strncmp(text, "$2y$", 4) != 0
+        || strspn(text + 4, "0123456789") != 2 || text[6] != '$'
+        || strspn(text + 7, CRYPT64) != BCRYPT_LEN - 7) {
+        return 0;
+    }
+    cost = 10 * (text[4] - '0') + text[5] - '0';
+    return cost >= 4 && cost <= BCRYPT_COST_MAX;
+}
+
+int token_provider_is_hash(const char *text)
+{
+    static const char *const crypts[] = { "$apr1$", "$5$", "$6$" };
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(crypts) / sizeof(crypts[0]); i++) {
+        apr_size_t len = strlen(crypts[i]);
+
+        if (strncmp(text, crypts[i], len) == 0) {
+            return strchr(text + len, '$') != NULL
+                && strspn(text, CRYPT64 "$=") == strlen(text);
+        }
+    }
+    return is_bcrypt(text)
+        || (strncmp(text, "{SHA}", 5) == 0 && strlen(text) == SHA_LEN);
+}
+
 static authn_status ask_provider(request_rec *r,
                                  const named_provider_t *entry,
                                  const char *user, const char *password)
@@ -94,9 +128,22 @@ static authn_status ask_list(request_rec *r, const apr_array_header_t *list,
     return status;
 }
 
-/* The list's word, and for a user nobody knows a hash all the same. */
-static token_password_t ask_all(request_rec *r,
-                                const apr_array_header_t *list,
+/* For a user nobody knows, who is to take the time of one who is known. */
+static void compute_hash(request_rec *r, const token_dir_conf_t *conf,
+                         const char *user, const char *password)
+{
+    const char *hash = token_conf_unknown_hash(conf);
+
+    if (!*hash || apr_table_get(r->notes, NOTE_HASH)) {
+        return;
+    }
+    apr_password_validate(password, hash);
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  "nobody knows user %s: a hash as %.7s... was computed",
+                  token_conf_log_name(r, user), hash);
+}
+
+static token_password_t ask_all(request_rec *r, const token_dir_conf_t *conf,
                                 const char *user, const char *password)
 {
     char *before = r->user;
@@ -105,7 +152,7 @@ static token_password_t ask_all(request_rec *r,
     /* Providers may replace it, as mod_authnz_ldap does. */
     r->user = apr_pstrdup(r->pool, user);
     apr_table_unset(r->notes, NOTE_HASH);
-    status = ask_list(r, list, user, password);
+    status = ask_list(r, conf->login_providers, user, password);
     if (status == AUTH_GRANTED) {
         return TOKEN_PASSWORD_RIGHT;
     }
@@ -114,9 +161,7 @@ static token_password_t ask_all(request_rec *r,
         return TOKEN_PASSWORD_WRONG;
     }
     if (status == AUTH_USER_NOT_FOUND) {
-        if (!apr_table_get(r->notes, NOTE_HASH)) {
-            apr_password_validate(password, DUMMY_HASH);
-        }
+        compute_hash(r, conf, user, password);
         return TOKEN_PASSWORD_WRONG;
     }
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
@@ -126,7 +171,7 @@ static token_password_t ask_all(request_rec *r,
 }
 
 token_password_t token_provider_check(request_rec *r,
-                                      const apr_array_header_t *list,
+                                      const token_dir_conf_t *conf,
                                       const char *user,
                                       const char *password)
 {
@@ -134,7 +179,8 @@ token_password_t token_provider_check(request_rec *r,
     token_password_t answer;
     int place;
 
-    if (!list || !*user || strlen(password) > TOKEN_PASSWORD_MAX) {
+    if (!conf->login_providers || !*user
+        || strlen(password) > TOKEN_PASSWORD_MAX) {
         return TOKEN_PASSWORD_WRONG;
     }
     /* Hashes are processor time, of which tokens need some. */
@@ -142,7 +188,7 @@ token_password_t token_provider_check(request_rec *r,
     if (place < 0) {
         return TOKEN_PASSWORD_BUSY;
     }
-    answer = ask_all(r, list, user, password);
+    answer = ask_all(r, conf, user, password);
     token_throttle_end_hash(throttle, place);
     return answer;
 }

@@ -9,6 +9,8 @@
 #include "httpd.h"
 #include "apr_tables.h"
 
+#include "token_conf.h"
+
 /* Bytes of the longest password that is given to a hash. */
 #define TOKEN_PASSWORD_MAX 1024
 
@@ -16,6 +18,9 @@
  * NULL when that went well, else what is wrong with the name. */
 const char *token_provider_add(apr_array_header_t **list, const char *name,
                                apr_pool_t *pool);
+
+/* Whether it is a hash as htpasswd prints them, of a cost that it knows. */
+int token_provider_is_hash(const char *text);
 
 typedef enum {
     TOKEN_PASSWORD_WRONG = 0,   /* also: no such user, too long, no list */
@@ -28,11 +33,11 @@ typedef enum {
  * hash was spent, and is not to be spent again in this request. */
 void token_provider_note_hash(request_rec *r);
 
-/* Asks one after the other until one knows the user.  Only for RIGHT is
- * r->user set: the name, or what the provider made of it.  A user nobody
- * knows costs a password hash as well. */
+/* Asks the login providers of conf until one knows the user.  Only for RIGHT
+ * is r->user set: the name, or what the provider made of it.  A user nobody
+ * knows costs a password hash as well, that of AuthTokenUnknownHash. */
 token_password_t token_provider_check(request_rec *r,
-                                      const apr_array_header_t *list,
+                                      const token_dir_conf_t *conf,
                                       const char *user,
                                       const char *password);
 

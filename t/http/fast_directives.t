@@ -12,6 +12,7 @@ use AuthnToken::Test;
 use Digest::SHA qw(sha256_hex);
 use Test::More;
 
+my $bcrypt = 'abcdefghijklmnopqrstuu5s0ZBUXlYQpBmqHxBpu1DBH2xJkmEGG';
 my $range = 'must be a number with s, min, h or d, from';
 
 # message($name, $value, $text): as the administrator reads it.
@@ -64,6 +65,17 @@ my %case = (
             [ '5 2d' => qr/AuthTokenLoginLimit "2d": $range 1s to 86400s/ ],
             [ '5' => qr/AuthTokenLoginLimit takes two arguments/ ],
         ],
+        where => 'directory',
+    },
+    AuthTokenUnknownHash => {
+        good => [ "\$2y\$04\$$bcrypt", "\$2y\$17\$$bcrypt",
+            '"{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc="', 'None',
+            '$apr1$abcdefgh$UNfUdbs50/8x3KxGZyxFF.', '$5$salt$hash',
+            '$6$rounds=1000$salt$hash' ],
+        bad => [ map { [ $_ => qr/AuthTokenUnknownHash: must be a hash as htpasswd prints it \(bcrypt up to cost 17, SHA-256, SHA-512, apr1 or SHA\), or none/ ] }
+            "\$2y\$18\$$bcrypt", "\$2y\$03\$$bcrypt", "\$2y\$5\$$bcrypt",
+            "\$2y\$05\$${bcrypt}x", "\$2b\$05\$$bcrypt", '{SHA}short',
+            '$apr1$saltonly', '$1$salt$hash', '"$6$a b$hash"', 'secret' ],
         where => 'directory',
     },
 );
@@ -156,12 +168,19 @@ AuthTokenCacheTTL 0
     AuthTokenLoginProvider file
     AuthUserFile @@HTPASSWD@@
     AuthTokenLoginLimit 2 60s
+    AuthTokenUnknownHash "$2y$04$abcdefghijklmnopqrstuu5s0ZBUXlYQpBmqHxBpu1DBH2xJkmEGG"
 </LocationMatch>
 <Location "/login/stricter/">
     AuthTokenLoginLimit 1 60s
 </Location>
 <Location "/login/free/">
     AuthTokenLoginLimit 0 60s
+</Location>
+<Location "/login/free/apr1/">
+    AuthTokenUnknownHash "$apr1$abcdefgh$UNfUdbs50/8x3KxGZyxFF."
+</Location>
+<Location "/login/free/none/">
+    AuthTokenUnknownHash none
 </Location>
 <LocationMatch "^/(?:server|outer)/">
     AuthType Token
@@ -182,7 +201,9 @@ AliasMatch "^/(?:server|outer|outer/inner|outer/same)/$" \
 Listen 127.0.0.1:@@PORT2@@
 <VirtualHost 127.0.0.1:@@PORT2@@>
     AuthTokenCacheTTL 1h
+    AuthTokenUnknownHash "{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc="
 </VirtualHost>
+LogLevel authn_token:debug
 CONF
     $merged->start;
     my $token = $merged->login('alice', 'wonder-land')->{token};
@@ -214,6 +235,23 @@ CONF
     $wrong{username} = 'alice';
     is_deeply [ map { $try->('stricter/') } 1 .. 2 ], [ 400, 429 ],
         'an inner AuthTokenLoginLimit replaces the outer one';
+
+    # Which hash an unknown user costs.
+    my $nobody = sub {
+        my ($url, $what) = @_;
+        $merged->log_mark;
+        is $merged->post($url, { username => 'nobody',
+            password => 'not-the-one' })->code, 400, "$url: refused";
+        $merged->log_lines(qr/login of user nobody refused/);
+        my ($how) = map { /: a hash as (\S+)\.\.\. was computed/ }
+            $merged->log->lines('error');
+        is $how // 'none', $what, '... as AuthTokenUnknownHash says';
+    };
+    $nobody->('/api-token-auth/', '$2y$05$');
+    $nobody->('/login/free/', '$2y$04$');
+    $nobody->('/login/free/apr1/', '$apr1$a');
+    $nobody->('/login/free/none/', 'none');
+    $nobody->($merged->url('/api-token-auth/', $merged->port(2)), '{SHA}0D');
     $merged->done;
 }
 
