@@ -12,7 +12,7 @@ use warnings;
 
 use IO::Socket::INET;
 use POSIX ();
-use Time::HiRes qw(time);
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 # request($path, $header): its bytes.
 sub request {
@@ -48,10 +48,10 @@ sub times {
     my @times;
 
     for my $request (@requests) {
-        my $start = time;
+        my $start = clock_gettime(CLOCK_MONOTONIC);
         syswrite $self->{socket}, $request or die "send: $!\n";
         my $status = $self->answer;
-        push @times, [ $status, time - $start ];
+        push @times, [ $status, clock_gettime(CLOCK_MONOTONIC) - $start ];
     }
     return @times;
 }

@@ -15,9 +15,20 @@ our @EXPORT_OK = qw(number thousands plus ratio kilobytes);
 my @titles = ('figure', 'measured', 'beside it', 'ratio', 'target',
     'reached');
 
+# new, or new(@titles): a table of its own, numbers but for the first column.
 sub new {
-    my ($class) = @_;
-    return bless { rows => [] }, $class;
+    my ($class, @own) = @_;
+    return bless { rows => [], titles => @own ? \@own : \@titles,
+        words => @own ? @own + 0 : 4 }, $class;
+}
+
+# row(@texts)
+sub row {
+    my ($self, @row) = @_;
+
+    push @{ $self->{rows} }, \@row;
+    print {*STDERR} join('  ', grep { length } @row), "\n";
+    return;
 }
 
 # add(name =>, measured =>, beside =>, ratio =>, target =>, reached => 0, 1
@@ -26,17 +37,17 @@ sub add {
     my ($self, %row) = @_;
     my $reached = !defined $row{reached} ? '' : $row{reached} ? 'yes' : 'NO';
 
-    push @{ $self->{rows} }, [ (map { $row{$_} // '' }
-        qw(name measured beside ratio target)), $reached ];
-    print {*STDERR} join('  ', grep { length } @{ $self->{rows}[-1] }), "\n";
-    return;
+    return $self->row((map { $row{$_} // '' }
+        qw(name measured beside ratio target)), $reached);
 }
 
+# text: of the whole table; of one without rows ''.
 sub text {
     my ($self) = @_;
-    my @rows = (\@titles, @{ $self->{rows} });
+    my @rows = ($self->{titles}, @{ $self->{rows} });
     my @width;
 
+    return '' if @rows == 1;
     for my $row (@rows) {
         for my $i (0 .. $#$row) {
             my $length = length $row->[$i];
@@ -44,14 +55,14 @@ sub text {
         }
     }
     splice @rows, 1, 0, [ map { '-' x $_ } @width ];
-    return join '', map { line($_, @width) } @rows;
+    return join '', map { line($self->{words}, $_, @width) } @rows;
 }
 
-# The first column and the words to the left, numbers to the right.
+# The first column, and those from $words on, to the left; numbers to the right.
 sub line {
-    my ($row, @width) = @_;
+    my ($words, $row, @width) = @_;
     my $text = join '  ', map {
-        $_ == 0 || $_ >= 4 ? sprintf '%-*s', $width[$_], $row->[$_]
+        $_ == 0 || $_ >= $words ? sprintf '%-*s', $width[$_], $row->[$_]
             : sprintf '%*s', $width[$_], $row->[$_]
     } 0 .. $#$row;
     return $text =~ s/ +$//r . "\n";

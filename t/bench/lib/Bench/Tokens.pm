@@ -15,11 +15,16 @@ use MIME::Base64 qw(encode_base64);
 
 my @base62 = (0 .. 9, 'A' .. 'Z', 'a' .. 'z');
 
-# token($n): as httpd issues them: a prefix, 30 characters, their CRC-32.
+# token($n): as httpd issues them.
 sub token {
     my ($n) = @_;
-    my $random = join '', map { $base62[ $_ % 62 ] }
-        unpack 'C30', sha256("bench $n");
+    return seal(join '', map { $base62[ $_ % 62 ] }
+        unpack 'C30', sha256("bench $n"));
+}
+
+# seal($random): a prefix, these 30 characters, their CRC-32.
+sub seal {
+    my ($random) = @_;
     my $crc = Compress::Zlib::crc32($random);
     my $check = '';
 
