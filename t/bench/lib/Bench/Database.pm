@@ -17,6 +17,7 @@ use Time::HiRes qw(sleep time);
 
 # Like a server that has been given its memory, with nothing on record.
 my $conf = <<'CONF';
+max_connections = 300
 log_statement = none
 shared_buffers = 512MB
 maintenance_work_mem = 512MB
@@ -50,7 +51,7 @@ sub dbh {
 # which the tokens 1 .. $known are known.  Made once for each size.
 sub tokens {
     my ($self, $rows, $known) = @_;
-    my $name = "tokens_$rows";
+    my $name = "tokens_${rows}_$known";
 
     return $name if $self->{rows}{$name};
     $self->{pg}->create_database($name);

@@ -50,7 +50,8 @@ TypesConfig "@@TMP@@/conf/mime.types"
 DocumentRoot "@@TMP@@/htdocs"
 StartServers @@CHILDREN@@
 ServerLimit @@CHILDREN@@
-ThreadsPerChild 32
+ThreadLimit @@THREADS@@
+ThreadsPerChild @@THREADS@@
 MinSpareThreads 1
 MaxSpareThreads @@WORKERS@@
 MaxRequestWorkers @@WORKERS@@
@@ -111,8 +112,8 @@ CONF
 
 
 # new(dbd => DBDParams): an httpd, not yet started.  Also table (of
-# AuthTokenTable), purge (of AuthTokenPurge), children, accounts (users in
-# mod_authn_file's file), modules => [further ones], more => 'further lines',
+# AuthTokenTable), purge (of AuthTokenPurge), children, threads (of each),
+# accounts (users in mod_authn_file's file), modules => [further ones], more => 'further lines',
 # callgrind => 1, and module => 0 for one without ours.
 sub new {
     my ($class, %arg) = @_;
@@ -124,7 +125,7 @@ sub prepare_database {
     my ($self, %arg) = @_;
 
     $self->{bench} = { table => 16384, purge => 0, children => 2, accounts => 0,
-        schema => 'native', more => '', %arg };
+        threads => 32, schema => 'native', more => '', %arg };
     $self->{dbd} = $arg{dbd};
     return;
 }
@@ -137,7 +138,8 @@ sub conf {
     my %value = (TMP => $self->{tmp}, PORT => $self->port,
         DBDPARAMS => $self->{dbd}, TABLE => $bench->{table}, PURGE => $bench->{purge},
         SCHEMA => $bench->{schema},
-        CHILDREN => $children, WORKERS => 32 * $children);
+        CHILDREN => $children, THREADS => $bench->{threads},
+        WORKERS => $bench->{threads} * $children);
     my $conf = $self->load_modules . $text;
 
     $conf .= "User $self->{config}{vars}{user}\n"

@@ -25,20 +25,25 @@ sub headers {
     return $file;
 }
 
-# once($url, $headers, $seconds): { requests, rate, median (seconds) }.
+# once($url, $headers, $seconds, $connections, $first): { requests, rate,
+# median, late, latest }, these in seconds: so long took half, 99 % and 99.9 %
+# of all. $first is requests.lua's BENCH_FIRST.
 sub once {
-    my ($url, $headers, $seconds, $connections) = @_;
+    my ($url, $headers, $seconds, $connections, $first) = @_;
     my $result = run(which('wrk'), '-t1', '-c' . ($connections // 16),
         "-d${seconds}s", qw(--latency --timeout 10s), '-s', $script, $url,
-        { env => { BENCH_HEADERS => "$headers" }, timeout => 600 });
-    my ($requests, $us, $lost, $refused, $median) =
-        $result->{out} =~ /^bench (\d+) (\d+) (\d+) (\d+) (\d+)$/m
+        { env => { BENCH_HEADERS => "$headers",
+            defined $first ? (BENCH_FIRST => $first) : () },
+            timeout => 600 });
+    my ($requests, $us, $lost, $refused, @percentiles) =
+        $result->{out} =~ /^bench (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$/m
         or die "wrk: $result->{out}$result->{err}";
 
     die "wrk: $url: of $requests requests $refused were refused, $lost"
         . " lost\n" if $lost || $refused || !$requests;
     return { requests => $requests, rate => $requests * 1e6 / $us,
-        median => $median / 1e6 };
+        map { (qw(median late latest))[$_] => $percentiles[$_] / 1e6 }
+            0 .. 2 };
 }
 
 # rounds($rounds, $seconds, [url, headers], [url, headers] ...): the median
