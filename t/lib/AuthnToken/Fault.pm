@@ -43,6 +43,13 @@ sub fault_site {
     return $site;
 }
 
+# last_errors($site): the last lines of its log that tell of one.
+sub last_errors {
+    my ($site) = @_;
+    my @lines = $site->log->lines('error', qr/:(?:warn|error|crit)\]/);
+    return join "\n", @lines > 10 ? @lines[ -10 .. -1 ] : @lines;
+}
+
 # rehearse($pace, $name, sub { break; mend }, %opt): the code may return when
 # it was mended, if that was not at its end.
 #   bites     [kinds] that must have got 503 meanwhile
@@ -66,7 +73,8 @@ sub rehearse {
     for my $kind (qw(good fresh bad login)) {
         my %allowed = map { $_ => 1 } @{ $may{$kind} };
         my @wrong = grep { !$allowed{$_} } sort keys %{ $sum->{$kind}{codes} };
-        is_deeply \@wrong, [], "$name: $kind: nothing but @{ $may{$kind} }";
+        is_deeply \@wrong, [], "$name: $kind: nothing but @{ $may{$kind} }"
+            or diag last_errors($pace->{site});
     }
     for my $kind (@{ $opt{bites} || [] }) {
         ok $sum->{$kind}{codes}{503}, "$name: $kind: met the fault";
