@@ -84,25 +84,41 @@ static void log_verdict(request_rec *r, const token_memo_t *memo)
     }
 }
 
+static int compute_digest(char digest[TOKEN_DIGEST_LEN + 1],
+                          request_rec *r, const char *text, apr_size_t len)
+{
+    if (token_shared_crypt()
+        && token_crypt_digest(digest, token_shared_crypt(), text, len)
+           == APR_SUCCESS) {
+        return 1;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "OpenSSL cannot compute SHA-256");
+    return 0;
+}
+
 /* The pool of the initial request keeps the answer; the settings are those
  * of the request that asks. */
-static void look_up(request_rec *r, token_memo_t *memo,
+static void look_up(request_rec *r, token_memo_t *memo, apr_size_t len,
                     token_schema_t schema)
 {
+    token_digests_t *digests = token_shared_digests();
     char digest[TOKEN_DIGEST_LEN + 1];
     token_sought_t sought = { memo->text, digest, schema };
+    int is_known = digests
+        && token_digests_get(digest, digests, memo->text, len);
 
-    if (!token_shared_crypt()
-        || token_crypt_digest(digest, token_shared_crypt(), memo->text,
-                              strlen(memo->text)) != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "OpenSSL cannot compute SHA-256");
+    if (!is_known && !compute_digest(digest, r, memo->text, len)) {
         memo->finding.verdict = TOKEN_UNAVAILABLE;
         return;
     }
-    apr_cpystrn(memo->id, digest, sizeof(memo->id));
+    memcpy(memo->id, digest, TOKEN_ID_LEN);
+    memo->id[TOKEN_ID_LEN] = '\0';
     token_lookup_find(r, token_memo_initial(r)->pool, &sought,
                       &memo->finding);
+    if (digests && !is_known && memo->finding.record.id) {
+        token_digests_put(digests, digest, memo->text, len);
+    }
 }
 
 static token_memo_t *judge_token(request_rec *r, const char *text,
@@ -121,7 +137,7 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
     memo->server = r->server;
     memo->finding.reason = TOKEN_REASON_MALFORMED;
     if (token_conf_is_token(r->server, text, len, 0, &schema)) {
-        look_up(r, memo, schema);
+        look_up(r, memo, len, schema);
     }
     log_verdict(r, memo);
     return memo;

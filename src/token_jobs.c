@@ -428,7 +428,7 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
                      "no shared memory for the table of AuthTokenTable: "
-                     "name fewer slots (512 bytes each)");
+                     "name fewer slots (560 bytes each)");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     token_setup_start(s, ptemp);

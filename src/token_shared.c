@@ -12,6 +12,7 @@
 /* Of the memory that children inherit; made anew with each configuration,
  * so that a graceful restart begins with an empty table. */
 static token_table_t *table;
+static token_digests_t *digests;
 static token_stats_t *stats;
 static token_throttle_t *throttle;
 static struct {
@@ -21,7 +22,7 @@ static struct {
 
 /* Of this child. */
 static token_deadline_t *deadline;
-static token_crypt_t *digests;
+static token_crypt_t *sha256;
 
 /* Half of the processors at most hash passwords; the rest check tokens. */
 static int count_hashes(void)
@@ -51,6 +52,7 @@ apr_status_t token_shared_create(apr_uint32_t slots, apr_uint32_t count,
 
     /* What the last configuration had is gone with its pool. */
     table = NULL;
+    digests = NULL;
     stats = NULL;
     throttle = NULL;
     rv = token_stats_create(&stats, pconf);
@@ -63,6 +65,9 @@ apr_status_t token_shared_create(apr_uint32_t slots, apr_uint32_t count,
     if (rv == APR_SUCCESS && slots > 0) {
         rv = token_table_create(&table, slots, pconf);
     }
+    if (rv == APR_SUCCESS && slots > 0) {
+        rv = token_digests_create(&digests, slots, pconf);
+    }
     return rv;
 }
 
@@ -70,14 +75,19 @@ apr_status_t token_shared_child_init(apr_pool_t *pool)
 {
     apr_status_t rv;
 
-    digests = NULL;
+    sha256 = NULL;
     rv = token_deadline_create(&deadline, pool);
-    return rv == APR_SUCCESS ? token_crypt_create(&digests, pool) : rv;
+    return rv == APR_SUCCESS ? token_crypt_create(&sha256, pool) : rv;
 }
 
 token_table_t *token_shared_table(void)
 {
     return table;
+}
+
+token_digests_t *token_shared_digests(void)
+{
+    return digests;
 }
 
 token_stats_t *token_shared_stats(void)
@@ -107,7 +117,7 @@ token_deadline_t *token_shared_deadline(void)
 
 const token_crypt_t *token_shared_crypt(void)
 {
-    return digests;
+    return sha256;
 }
 
 void token_shared_count(int counter)

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* What there is one of: for all children of an httpd the table, the
- * counters and the throttle, in shared memory; for each child its digest
- * algorithm and its list of statements under way. */
+ * digests, the counters and the throttle, in shared memory; for each child
+ * its digest algorithm and its list of statements under way. */
 #ifndef TOKEN_SHARED_H
 #define TOKEN_SHARED_H
 
@@ -13,6 +13,7 @@
 
 #include "token_crypt.h"
 #include "token_deadline.h"
+#include "token_digests.h"
 #include "token_stats.h"
 #include "token_table.h"
 #include "token_throttle.h"
@@ -37,6 +38,7 @@ apr_status_t token_shared_create(apr_uint32_t slots, apr_uint32_t databases,
 apr_status_t token_shared_child_init(apr_pool_t *pool);
 
 token_table_t *token_shared_table(void);        /* NULL: no table */
+token_digests_t *token_shared_digests(void);    /* NULL: no table */
 token_stats_t *token_shared_stats(void);
 token_throttle_t *token_shared_throttle(void);
 token_shared_database_t *token_shared_database(apr_uint32_t number);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "token_slot.h"
+#include "token_text.h"
 
 #define TEXT_WORDS (TOKEN_SLOT_TEXT / 8)
 
@@ -224,11 +225,10 @@ int token_slot_read_record(token_record_t *record,
 void token_slot_write_digest(char digest[TOKEN_DIGEST_LEN + 1],
                              const token_key_t *key)
 {
-    static const char digits[] = "0123456789abcdef";
     int i;
 
-    for (i = 0; i < TOKEN_DIGEST_LEN; i++) {
-        digest[i] = digits[key->digest[i / 16] >> (60 - i % 16 * 4) & 15];
+    for (i = 0; i < 4; i++) {
+        token_text_write_hex(digest + 16 * i, key->digest[i]);
     }
     digest[TOKEN_DIGEST_LEN] = '\0';
 }

@@ -8,6 +8,7 @@
 
 #include "token_slot.h"
 #include "token_table.h"
+#include "token_text.h"
 
 #define WAYS 8
 #define UNKNOWN_WAYS 8
@@ -90,24 +91,6 @@ apr_status_t token_table_create(token_table_t **table, apr_uint32_t slots,
 
 /* --- keys --- */
 
-#define EACH_BYTE(b) (~(apr_uint64_t)0 / 255 * (b))
-
-/* The value of eight hex digits, all at once: as one word, the first digit
- * the highest byte.  Letters alone have bit 6, and lack nine. */
-static apr_uint64_t hex_value(const char *digits)
-{
-    const unsigned char *d = (const unsigned char *)digits;
-    apr_uint64_t v = (apr_uint64_t)d[0] << 56 | (apr_uint64_t)d[1] << 48
-        | (apr_uint64_t)d[2] << 40 | (apr_uint64_t)d[3] << 32
-        | (apr_uint64_t)d[4] << 24 | (apr_uint64_t)d[5] << 16
-        | (apr_uint64_t)d[6] << 8 | d[7];
-
-    v = (v & EACH_BYTE(0x0F)) + 9 * (v >> 6 & EACH_BYTE(0x01));
-    v = (v | v >> 4) & APR_UINT64_C(0x00FF00FF00FF00FF);
-    v = (v | v >> 8) & APR_UINT64_C(0x0000FFFF0000FFFF);
-    return (v | v >> 16) & 0xFFFFFFFF;
-}
-
 void token_table_key(token_key_t *key,
                      const char digest[TOKEN_DIGEST_LEN + 1],
                      apr_uint32_t database)
@@ -115,8 +98,7 @@ void token_table_key(token_key_t *key,
     int i;
 
     for (i = 0; i < 4; i++) {
-        key->digest[i] = hex_value(digest + 16 * i) << 32
-            | hex_value(digest + 16 * i + 8);
+        key->digest[i] = token_text_read_hex(digest + 16 * i);
     }
     key->database = database;
 }

@@ -240,6 +240,54 @@ int token_text_seconds(apr_int64_t *seconds, const char *text)
     return 0;
 }
 
+#define EACH_BYTE(b) (~(apr_uint64_t)0 / 255 * (b))
+
+/* The value of eight hex digits, all at once: as one word, the first digit
+ * the highest byte.  Letters alone have bit 6, and lack nine. */
+static apr_uint64_t read_hex(const char digits[8])
+{
+    const unsigned char *d = (const unsigned char *)digits;
+    apr_uint64_t v = (apr_uint64_t)d[0] << 56 | (apr_uint64_t)d[1] << 48
+        | (apr_uint64_t)d[2] << 40 | (apr_uint64_t)d[3] << 32
+        | (apr_uint64_t)d[4] << 24 | (apr_uint64_t)d[5] << 16
+        | (apr_uint64_t)d[6] << 8 | d[7];
+
+    v = (v & EACH_BYTE(0x0F)) + 9 * (v >> 6 & EACH_BYTE(0x01));
+    v = (v | v >> 4) & APR_UINT64_C(0x00FF00FF00FF00FF);
+    v = (v | v >> 8) & APR_UINT64_C(0x0000FFFF0000FFFF);
+    return (v | v >> 16) & 0xFFFFFFFF;
+}
+
+apr_uint64_t token_text_read_hex(const char digits[16])
+{
+    return read_hex(digits) << 32 | read_hex(digits + 8);
+}
+
+/* The other way round: what is past nine gets the distance of "a" from the
+ * character behind "9", too.  Without a loop it is one store. */
+static void write_hex(char out[8], apr_uint64_t v)
+{
+    v = (v | v << 16) & APR_UINT64_C(0x0000FFFF0000FFFF);
+    v = (v | v << 8) & APR_UINT64_C(0x00FF00FF00FF00FF);
+    v = (v | v << 4) & EACH_BYTE(0x0F);
+    v += EACH_BYTE('0')
+        + ((v + EACH_BYTE(6)) >> 4 & EACH_BYTE(1)) * ('a' - '9' - 1);
+    out[0] = (char)(v >> 56);
+    out[1] = (char)(v >> 48);
+    out[2] = (char)(v >> 40);
+    out[3] = (char)(v >> 32);
+    out[4] = (char)(v >> 24);
+    out[5] = (char)(v >> 16);
+    out[6] = (char)(v >> 8);
+    out[7] = (char)v;
+}
+
+void token_text_write_hex(char out[16], apr_uint64_t word)
+{
+    write_hex(out, word >> 32);
+    write_hex(out + 8, word & 0xFFFFFFFF);
+}
+
 /* Writes n in so many digits. */
 static void write_digits(char *out, int digits, int n)
 {

@@ -58,6 +58,11 @@ int token_text_has_word(const char *words, const char *word, apr_size_t len);
 /* 1 when id is the public name of a token: 16 lower-case hex digits. */
 int token_text_is_id(const char *id);
 
+/* 64 bits as lower-case hex, the highest first, and back; of other characters
+ * the value is any. */
+void token_text_write_hex(char out[16], apr_uint64_t word);
+apr_uint64_t token_text_read_hex(const char digits[16]);
+
 /* Reads "90", "90s", "5min", "12h" or "30d" as seconds.  1 and *seconds
  * set when it is one, 0 and *seconds untouched otherwise, also past
  * TOKEN_SECONDS_MAX. */

@@ -19,7 +19,7 @@ require AuthnToken::Sanitizer;
 
 # The files without httpd in them, pure ones and services.
 my @SOURCES = qw(record network crypt text sql password form credential
-    slot table breaker clock deadline throttle stats);
+    slot table digests breaker clock deadline throttle stats);
 
 # Runs t/unit/NAME.c and ends with its code.  The program may be under TSan
 # instead, which no other sanitizer goes with, or have a source in itself:

@@ -349,6 +349,29 @@ static void test_date(tap_t *tap)
     }
 }
 
+static void test_hex(tap_t *tap)
+{
+    static const struct {
+        apr_uint64_t word;
+        const char *hex;
+    } cases[] = {
+        { 0, "0000000000000000" },
+        { APR_UINT64_C(0x0123456789ABCDEF), "0123456789abcdef" },
+        { APR_UINT64_C(0xFEDCBA9876543210), "fedcba9876543210" },
+        { APR_UINT64_C(0x9A9A0F0FA0A9FF00), "9a9a0f0fa0a9ff00" }
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char hex[17] = "................";
+
+        token_text_write_hex(hex, cases[i].word);
+        tap_is(tap, hex, cases[i].hex, "as hex it is %s", cases[i].hex);
+        tap_ok(tap, token_text_read_hex(hex) == cases[i].word,
+               "and back from %s", hex);
+    }
+}
+
 int main(void)
 {
     tap_t tap = { 0, 0 };
@@ -365,5 +388,6 @@ int main(void)
     test_seconds(&tap);
     test_number(&tap);
     test_date(&tap);
+    test_hex(&tap);
     return tap_end(&tap);
 }
