@@ -30,9 +30,9 @@ our $GRACE = 10;
 my $MARGIN = 4;
 # Tokens in use at a time, and revoked ones that are remembered.
 my ($POOL, $GONE) = (25, 200);
-# What was not shown for so long has gone from the table: twenty thousand others
-# want to be there each half minute.
-my $REMEMBERED = 5;
+# Who was shown so lately is still in the table.  A row that was purged makes
+# an unknown token, which is believed for four seconds at least.
+my $REMEMBERED = 4;
 # A hung request is not waited for longer.
 my $PATIENCE = 40;
 
@@ -381,7 +381,7 @@ sub gone {
     return;
 }
 
-# The table forgets which was not shown for long, and some were never there.
+# Unknown tokens are soon forgotten, and some of these were never in the table.
 sub show_gone {
     my ($self) = @_;
     my $gone = $self->{gone}[ rand @{ $self->{gone} } ] or return;

@@ -213,14 +213,15 @@ sub memory {
     return \%sum;
 }
 
-# table_memory: of the shared table: { resident, proportional }, bytes of all
-# children together, and { most }, of the one that has looked at most of it.
+# table_memory: of what children share, the table and the digests above all:
+# { resident, proportional }, bytes of all children together, and { most }, of
+# the one that has looked at most of it.
 sub table_memory {
     my ($self) = @_;
     my %sum = (resident => 0, proportional => 0, most => 0);
 
     for my $pid ($self->child_pids) {
-        my %kb = largest_shared($pid);
+        my %kb = shared($pid);
         $sum{resident} += 1024 * $kb{Rss};
         $sum{proportional} += 1024 * $kb{Pss};
         $sum{most} = 1024 * $kb{Rss} if 1024 * $kb{Rss} > $sum{most};
@@ -228,27 +229,28 @@ sub table_memory {
     return \%sum;
 }
 
-sub largest_shared {
+sub shared {
     my ($pid) = @_;
-    my %best = (Size => 0, Rss => 0, Pss => 0);
+    my %sum = (Rss => 0, Pss => 0);
 
     for my $mapping (split /^(?=[0-9a-f]+-[0-9a-f]+ )/m,
         AuthnToken::Process::slurp("/proc/$pid/smaps")) {
         next if $mapping !~ m{^\S+ rw-s .* /dev/zero };
         my %kb = $mapping =~ /^(\w+): +(\d+) kB/mg;
-        %best = %kb if $kb{Size} > $best{Size};
+        $sum{$_} += $kb{$_} for keys %sum;
     }
-    return %best;
+    return %sum;
 }
 
-# handles: { threads, files } of all children together.
+# handles: { threads, files, sockets } of all children together.
 sub handles {
     my ($self) = @_;
-    my %sum = (threads => 0, files => 0);
+    my %sum = (threads => 0, files => 0, sockets => 0);
 
     for my $pid ($self->child_pids) {
         $sum{threads} += () = glob "/proc/$pid/task/*";
-        $sum{files} += () = glob "/proc/$pid/fd/*";
+        $sum{ (readlink // '') =~ /^socket:/ ? 'sockets' : 'files' }++
+            for glob "/proc/$pid/fd/*";
     }
     return \%sum;
 }
