@@ -13,7 +13,7 @@
 #define NEVER "253402300799"
 
 /* No bigint, see token_dialect.c. */
-#define PG_SECONDS(column) "floor(extract(epoch FROM " column "))"
+#define PG_SECONDS(column) "date_part('epoch', " column ")"
 #define LITE_SECONDS(column) "CAST(strftime('%%s', " column ") AS INTEGER)"
 #define LITE_MOMENT "'%%Y-%%m-%%d %%H:%%M:%%f'"
 
