@@ -22,6 +22,7 @@ struct token_breaker_t {
     int open;
     int probing;                /* while open: somebody is trying it */
     apr_os_thread_t prober;     /* and who that is */
+    apr_time_t answered;        /* when it last did */
     apr_time_t pause;
     apr_time_t try_at;          /* while open: not before */
 };
@@ -61,21 +62,40 @@ static int may_enter(const token_breaker_t *b, apr_time_t now)
     return b->inside < b->limit;
 }
 
+/* With the mutex held: how long whoever has waited since begin still may. */
+static apr_interval_time_t get_rest(const token_breaker_t *b,
+                                    apr_time_t begin, apr_time_t now)
+{
+    apr_time_t last = b->answered > begin ? b->answered : begin;
+    apr_time_t end = last + TOKEN_BREAKER_WAIT;
+
+    if (end > begin + TOKEN_BREAKER_PATIENCE) {
+        end = begin + TOKEN_BREAKER_PATIENCE;
+    }
+    return end - now;
+}
+
+/* Only a vacancy is waited for, not a database.  The time at the end. */
+static apr_time_t await_vacancy(token_breaker_t *b)
+{
+    apr_time_t begin = token_clock_now();
+    apr_time_t now = begin;
+    apr_interval_time_t rest;
+
+    while (!b->open && b->inside >= b->limit
+           && (rest = get_rest(b, begin, now)) > 0) {
+        apr_thread_cond_timedwait(b->vacancy, b->mutex, rest);
+        now = token_clock_now();
+    }
+    return now;
+}
+
 int token_breaker_enter(token_breaker_t *breaker)
 {
-    apr_time_t now = token_clock_now();
-    apr_time_t end = now + TOKEN_BREAKER_WAIT;
     int entered;
 
     apr_thread_mutex_lock(breaker->mutex);
-    /* Only a vacancy is waited for, not a database. */
-    while (!breaker->open && breaker->inside >= breaker->limit
-           && now < end) {
-        apr_thread_cond_timedwait(breaker->vacancy, breaker->mutex,
-                                  end - now);
-        now = token_clock_now();
-    }
-    entered = may_enter(breaker, now);
+    entered = may_enter(breaker, await_vacancy(breaker));
     if (entered) {
         breaker->inside++;
         breaker->probing = breaker->open;
@@ -108,6 +128,9 @@ token_breaker_change_t token_breaker_leave(token_breaker_t *breaker,
     apr_thread_mutex_lock(breaker->mutex);
     was_open = breaker->open;
     breaker->inside--;
+    if (worked) {
+        breaker->answered = token_clock_now();
+    }
     /* While it is open only the probe tells news: those who went in before
      * it opened bring what was true then, good or bad. */
     if (!was_open

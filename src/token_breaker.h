@@ -10,9 +10,12 @@
 #include "apr_pools.h"
 #include "apr_time.h"
 
-/* How long a thread waits for one of the connections before it is turned
- * away, and for how long at most nobody tries a database that is down. */
+/* A thread that finds all connections in use waits for one as long as the
+ * database answers: it is turned away when that has answered nobody for
+ * WAIT, or after PATIENCE.  For PAUSE at most nobody tries a database that is
+ * down. */
 #define TOKEN_BREAKER_WAIT apr_time_from_msec(50)
+#define TOKEN_BREAKER_PATIENCE apr_time_from_msec(1000)
 #define TOKEN_BREAKER_PAUSE apr_time_from_msec(1000)
 
 /* One per database and process. */

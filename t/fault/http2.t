@@ -21,9 +21,7 @@ plan skip_all => 'a cluster that can be stopped needs initdb'
     if $pgsql && !AuthnToken::Postgres::program('initdb');
 my $pg = $pgsql ? AuthnToken::Postgres->new : undef;
 my $site = fault_site(name => 'http2', modules => ['http2'],
-    $pg ? (pg => $pg) : (), conf => "Protocols h2c http/1.1\n"
-        # mod_http2 has threads of its own; each may need a connection.
-        . ($pg ? q{} : "DBDMax 40\n"));
+    $pg ? (pg => $pg) : (), conf => "Protocols h2c http/1.1\n");
 if (!$site->have_module('http2')) {
     $site->discard;
     plan skip_all => 'httpd has no mod_http2';

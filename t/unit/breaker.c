@@ -12,6 +12,7 @@
 #include "token_breaker.h"
 
 #define THREADS 16
+#define CROWD 50
 
 static apr_pool_t *pool;
 
@@ -238,6 +239,94 @@ static void test_waiters(tap_t *tap)
            "whoever waits when the breaker opens is turned away");
 }
 
+/* Stays inside for a moment; when it came out. */
+typedef struct {
+    token_breaker_t *breaker;
+    int entered;
+    apr_time_t left;
+} passer_t;
+
+static void *pass(void *baton)
+{
+    passer_t *passer = baton;
+
+    passer->entered = token_breaker_enter(passer->breaker);
+    if (passer->entered) {
+        usleep(10000);
+        token_breaker_leave(passer->breaker, 1);
+    }
+    passer->left = apr_time_now();
+    return NULL;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    apr_time_t one = *(const apr_time_t *)a, other = *(const apr_time_t *)b;
+
+    return one < other ? -1 : one > other;
+}
+
+/* Far longer in all than the database may be silent. */
+static void test_queue(tap_t *tap)
+{
+    token_breaker_t *breaker = make_breaker(1);
+    passer_t passers[THREADS];
+    pthread_t threads[THREADS];
+    apr_time_t left[THREADS];
+    apr_interval_time_t longest = 0;
+    int entered = 0;
+    int i;
+
+    for (i = 0; i < THREADS; i++) {
+        passers[i].breaker = breaker;
+        pthread_create(&threads[i], NULL, pass, &passers[i]);
+    }
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        entered += passers[i].entered;
+        left[i] = passers[i].left;
+    }
+    qsort(left, THREADS, sizeof(left[0]), compare_times);
+    for (i = 1; i < THREADS; i++) {
+        longest = left[i] - left[i - 1] > longest ? left[i] - left[i - 1]
+                                                  : longest;
+    }
+    tap_ok(tap, entered == THREADS || longest >= TOKEN_BREAKER_WAIT / 2,
+           "%d wait one for the other as long as somebody is answered: %d in",
+           THREADS, entered);
+}
+
+/* One after the other goes, each being answered, and no vacancy comes of it:
+ * it would take two seconds till the last one. */
+static void test_patience(tap_t *tap)
+{
+    token_breaker_t *breaker = make_breaker(CROWD);
+    visitor_t inside[CROWD], waiter;
+    pthread_t threads[CROWD], other;
+    int i, waited;
+
+    for (i = 0; i < CROWD; i++) {
+        threads[i] = send_in(&inside[i], breaker);
+    }
+    token_breaker_limit(breaker, 1, 0);
+    memset(&waiter, 0, sizeof(waiter));
+    waiter.breaker = breaker;
+    atomic_store(&waiter.may_leave, 1);
+    pthread_create(&other, NULL, visit, &waiter);
+    for (i = 1; i < CROWD && !atomic_load(&waiter.inside); i++) {
+        usleep(40000);
+        call_out(&inside[i], threads[i], 1);
+    }
+    waited = i;
+    for (; i < CROWD; i++) {
+        call_out(&inside[i], threads[i], 1);
+    }
+    pthread_join(other, NULL);
+    call_out(&inside[0], threads[0], 1);
+    tap_ok(tap, !waiter.entered && waited < CROWD,
+           "but not without end: %d ms", (int)apr_time_as_msec(waiter.took));
+}
+
 /* A crowd: never more inside than the limit, and all counted out again. */
 typedef struct {
     token_breaker_t *breaker;
@@ -325,6 +414,8 @@ int main(void)
     test_guess(&tap);
     test_late(&tap);
     test_waiters(&tap);
+    test_queue(&tap);
+    test_patience(&tap);
     test_crowd(&tap);
     apr_pool_destroy(pool);
     apr_terminate();
