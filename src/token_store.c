@@ -23,9 +23,13 @@
 APLOG_USE_MODULE(authn_token);
 
 /* SQLite may refuse a statement prepared afresh once more after a schema
- * change (apr_dbd uses its old interface); PostgreSQL is asked twice. */
-#define ATTEMPTS_SQLITE 3
-#define ATTEMPTS 2
+ * change (apr_dbd uses its old interface).  libpq may fail twice before it
+ * says that a connection is lost: after an immediate shutdown of PostgreSQL,
+ * by a Unix socket, it reads a last warning first. */
+#define ATTEMPTS 3
+
+/* One that takes too long is not tried so often. */
+#define ATTEMPTS_OVERDUE 2
 
 /* For another's lock on SQLite's file, as long as apr_dbd waits. */
 #define LOCK_WAIT apr_time_from_msec(1500)
@@ -351,10 +355,9 @@ static int attempt_work(task_t *task, token_sql_t *sql, int attempt)
 
 static int run_attempts(task_t *task, token_sql_t *sql)
 {
-    int attempts = is_sqlite(sql) ? ATTEMPTS_SQLITE : ATTEMPTS;
     int attempt = 1;
 
-    while (attempt <= attempts) {
+    while (attempt <= (task->shut ? ATTEMPTS_OVERDUE : ATTEMPTS)) {
         if (attempt_work(task, sql, attempt)) {
             task->error = NULL;
             task->answered = 1;

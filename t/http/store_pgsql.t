@@ -181,6 +181,23 @@ for my $mode (qw(fast immediate)) {
     $site->done;
 }
 
+# By a Unix socket libpq reads a last warning of an immediate shutdown, fails,
+# and does not say that the connection is lost before it fails again.
+{
+    my $site = AuthnToken::Test->new(pg => $pg, name => 'socket',
+        mpm_conf => $mpm, unix_socket => 1, conf => $pool_conf . $login_conf);
+    $site->start;
+    my $token = $site->login('alice', 'wonder-land')->{token};
+    is_deeply together($site, $threads, '/api/', "Token $token",
+        'auth_token'), { 200 => $threads }, 'socket: all connections are warm';
+    is $pg->restart('immediate'), 1, 'socket: PostgreSQL is restarted';
+    is_deeply together($site, $threads, '/api/', "Token $token",
+        'auth_token'), { 200 => $threads },
+        'socket: the first requests after it are all good';
+    $site->log_unlike($down, 'socket: the database was never seen as down');
+    $site->done;
+}
+
 # --- stopped, started, and absent from the start ---
 
 {

@@ -103,6 +103,8 @@ sub prepare_database {
         $self->{direct} = $pg->params($self->{dbname});
         $self->{dbd} = $pg->params($self->{dbname},
             port => $pg->pgbouncer($arg{pgbouncer})) if $arg{pgbouncer};
+        $self->{dbd} = $pg->params($self->{dbname}, host => $pg->{dir})
+            if $arg{unix_socket};
         if ($arg{table} // $self->{module}) {
             my $result = $self->httoken('init');
             die "httoken init: $result->{out}$result->{err}"
