@@ -15,11 +15,11 @@ use AuthnToken::Process qw(run);
 use Bench::Tokens ();
 use Time::HiRes qw(sleep time);
 
-# Like a server that has been given its memory, with nothing on record.
-my $conf = <<'CONF';
+# Like a server that has been given its memory, a quarter as PostgreSQL's manual
+# says, with nothing on record.
+my $conf = 'shared_buffers = ' . quarter_of_memory() . "MB\n" . <<'CONF';
 max_connections = 300
 log_statement = none
-shared_buffers = 512MB
 maintenance_work_mem = 512MB
 max_wal_size = 8GB
 wal_level = minimal
@@ -28,6 +28,12 @@ checkpoint_timeout = 1h
 autovacuum = off
 max_parallel_maintenance_workers = 2
 CONF
+
+sub quarter_of_memory {
+    my ($kb) = AuthnToken::Process::slurp('/proc/meminfo') =~
+        /^MemTotal: +(\d+) kB/m or die "no MemTotal\n";
+    return int $kb / 4096;
+}
 
 # new(httoken => path, conf => 'further lines of postgresql.conf')
 sub new {

@@ -26,9 +26,11 @@ my $AWAY = 2;
 my $WELL = 5;
 my $COUNTS = 1 + 2;
 
-# needs: what the server must have for it.
+# needs: what the server must have for it.  A thread keeps up to 2 MiB that it
+# does not need any more, unless it is told not to: that would look like a leak.
 sub needs {
     return (modules => ['remoteip'], more => <<"CONF");
+MaxMemFree 64
 RemoteIPHeader X-Client
 RemoteIPInternalProxy 127.0.0.1
 AuthTokenCacheTTL 5s
