@@ -52,7 +52,7 @@ apr_status_t token_digests_create(token_digests_t **digests,
     apr_status_t rv;
 
     d->count = tokens / WAYS + 1;
-    if (RAND_bytes(d->key[0], sizeof(d->key)) != 1) {
+    if (RAND_bytes((unsigned char *)d->key, sizeof(d->key)) != 1) {
         return APR_EGENERAL;
     }
     rv = apr_shm_create(&shm, (apr_size_t)d->count * sizeof(set_t) + 64,

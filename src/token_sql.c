@@ -22,6 +22,10 @@
 typedef struct statements_t {
     apr_pool_t *pool;
     apr_hash_t *by_text;
+    struct {
+        const char *text;       /* found lately, and not to be hashed again */
+        apr_dbd_prepared_t *statement;
+    } last[TOKEN_SQL_STATEMENTS];
     int forgotten;              /* so often */
 } statements_t;
 
@@ -64,12 +68,21 @@ static statements_t *get_statements(const token_sql_t *sql)
 }
 
 static apr_dbd_prepared_t *find_statement(const token_sql_t *sql,
+                                          token_sql_name_t name,
                                           const char *text)
 {
-    const statements_t *known = get_statements(sql);
+    statements_t *known = get_statements(sql);
+    apr_dbd_prepared_t *statement;
 
-    return known ? apr_hash_get(known->by_text, text, APR_HASH_KEY_STRING)
-                 : NULL;
+    if (!known || known->last[name].text == text) {
+        return known ? known->last[name].statement : NULL;
+    }
+    statement = apr_hash_get(known->by_text, text, APR_HASH_KEY_STRING);
+    if (statement) {
+        known->last[name].text = text;
+        known->last[name].statement = statement;
+    }
+    return statement;
 }
 
 /* The text's hash, so that versions of us can share a server's connection;
@@ -105,7 +118,7 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
     if (!known) {
         return APR_ENOMEM;
     }
-    if (find_statement(sql, text)) {
+    if (find_statement(sql, name, text)) {
         return 0;
     }
     rc = prepare(sql, text, make_label(sql, known, text), known->pool,
@@ -127,6 +140,7 @@ void token_sql_forget(const token_sql_t *sql)
             apr_pool_clear(known->pool);
         }
         known->by_text = apr_hash_make(known->pool);
+        memset(known->last, 0, sizeof(known->last));
         known->forgotten++;
     }
 }
@@ -146,12 +160,12 @@ static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
         *rc = prepare(sql, text, NULL, pool, &statement);
         return *rc ? NULL : statement;
     }
-    statement = find_statement(sql, text);
+    statement = find_statement(sql, name, text);
     if (statement) {
         return statement;
     }
     *rc = token_sql_prepare(sql, name);
-    return *rc ? NULL : find_statement(sql, text);
+    return *rc ? NULL : find_statement(sql, name, text);
 }
 
 /* A copy, the driver's own is gone with the last row; NULL for NULL, and,
