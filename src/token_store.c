@@ -357,7 +357,7 @@ static int run_attempts(task_t *task, token_sql_t *sql)
 {
     int attempt = 1;
 
-    while (attempt <= (task->shut ? ATTEMPTS_OVERDUE : ATTEMPTS)) {
+    do {
         if (attempt_work(task, sql, attempt)) {
             task->error = NULL;
             task->answered = 1;
@@ -377,7 +377,7 @@ static int run_attempts(task_t *task, token_sql_t *sql)
         }
         sql->is_plain = 1;
         attempt++;
-    }
+    } while (attempt <= (task->shut ? ATTEMPTS_OVERDUE : ATTEMPTS));
     /* The connection is good: it was the statement.  The next one may be
      * another, or the table may be there by then. */
     task->answered = !task->shut;
