@@ -5,23 +5,18 @@
  * threads write into few places.
  *
  *   digests [MILLISECONDS] */
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/time.h>
 
 #include "apr_general.h"
-#include "apr_time.h"
 
+#include "storm.h"
 #include "tap.h"
 #include "token_digests.h"
 #include "token_text.h"
 
 #define TOKENS 1000
-#define WORKERS 6
 #define RIVALS 24               /* for one set */
 
 static token_digests_t *digests;
@@ -132,44 +127,10 @@ static void *work(void *baton)
     return NULL;
 }
 
-/* Else hardly one would come between another's words. */
-static void give_way(int sig)
-{
-    (void)sig;
-    sched_yield();
-}
-
-static void interrupt(int microseconds)
-{
-    struct itimerval often = { { 0, microseconds }, { 0, microseconds } };
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = give_way;
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &often, NULL);
-}
-
 static void test_storm(tap_t *tap, int milliseconds)
 {
-    apr_time_t end = apr_time_now() + apr_time_from_msec(milliseconds);
-    pthread_t threads[WORKERS];
-    size_t i;
-
     make(1);
-    interrupt(150);
-    for (i = 0; i < WORKERS; i++) {
-        pthread_create(&threads[i], NULL, work, (void *)(i + 1));
-    }
-    while (apr_time_now() < end) {
-        apr_sleep(1000);
-    }
-    atomic_store(&stop, 1);
-    for (i = 0; i < WORKERS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    interrupt(0);
+    storm_run(work, &stop, milliseconds);
     tap_ok(tap, found > 0 && missed > 0, "digests come and go");
     tap_ok(tap, wrong == 0, "none is another's, or of two");
     printf("# %llu found, %llu missed, %llu wrong\n",

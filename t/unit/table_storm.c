@@ -8,24 +8,22 @@
  * the table, then says how high it is.
  *
  *   table_storm [MILLISECONDS] */
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "apr_general.h"
 #include "apr_time.h"
 
+#include "storm.h"
 #include "table.h"
 #include "tap.h"
 
 #define KEYS 48
 #define SLOTS 32
-#define WORKERS 6
+#define PROCESSES 6
 
 /* Between any two events, so that no tombstone is young and none of two
  * answers is just a moment older. */
@@ -149,64 +147,12 @@ static void *run_thread(void *baton)
     return NULL;
 }
 
-/* Two processors and short writes: without help hardly one would ever come
- * between another's words. */
-static void give_way(int sig)
-{
-    (void)sig;
-    sched_yield();
-}
-
-static void interrupt_often(int microseconds)
-{
-    struct itimerval often = { { 0, microseconds }, { 0, microseconds } };
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = give_way;
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &often, NULL);
-}
-
-static void interrupt_no_more(void)
-{
-    struct itimerval never = { { 0, 0 }, { 0, 0 } };
-
-    setitimer(ITIMER_REAL, &never, NULL);
-}
-
-/* Sleeps although it is interrupted. */
-static void wait_until(apr_time_t end)
-{
-    while (apr_time_now() < end) {
-        usleep(1000);
-    }
-}
-
-static void run_threads(int milliseconds)
-{
-    pthread_t threads[WORKERS];
-    size_t i;
-
-    interrupt_often(150);
-    for (i = 0; i < WORKERS; i++) {
-        pthread_create(&threads[i], NULL, run_thread, (void *)(i + 1));
-    }
-    wait_until(apr_time_now() + apr_time_from_msec(milliseconds));
-    atomic_store(&world->stop, 1);
-    for (i = 0; i < WORKERS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    interrupt_no_more();
-}
-
 static pid_t start_process(apr_uint64_t seed)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
-        interrupt_often(1000);
+        storm_interrupt(1000);
         work(seed);
         _exit(0);
     }
@@ -217,22 +163,22 @@ static pid_t start_process(apr_uint64_t seed)
 static int run_processes(int milliseconds)
 {
     apr_time_t end = apr_time_now() + apr_time_from_msec(milliseconds);
-    pid_t pids[WORKERS];
+    pid_t pids[PROCESSES];
     int kills = 0;
     int i;
 
-    for (i = 0; i < WORKERS; i++) {
+    for (i = 0; i < PROCESSES; i++) {
         pids[i] = start_process(100 + i);
     }
     while (apr_time_now() < end) {
-        i = WORKERS / 2 + kills % (WORKERS / 2);
+        i = PROCESSES / 2 + kills % (PROCESSES / 2);
         usleep(5000 + mix(kills) % 15000);
         kill(pids[i], SIGKILL);
         waitpid(pids[i], NULL, 0);
         pids[i] = start_process(1000 + kills++);
     }
     atomic_store(&world->stop, 1);
-    for (i = 0; i < WORKERS; i++) {
+    for (i = 0; i < PROCESSES; i++) {
         waitpid(pids[i], NULL, 0);
     }
     return kills;
@@ -275,7 +221,7 @@ int main(int argc, char **argv)
     world = mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     prepare(pool);
-    run_threads(milliseconds);
+    storm_run(run_thread, &world->stop, milliseconds);
     report(&tap, "threads");
     prepare(pool);
     kills = run_processes(milliseconds);
