@@ -84,19 +84,6 @@ static void log_verdict(request_rec *r, const token_memo_t *memo)
     }
 }
 
-static int compute_digest(char digest[TOKEN_DIGEST_LEN + 1],
-                          request_rec *r, const char *text, apr_size_t len)
-{
-    if (token_shared_crypt()
-        && token_crypt_digest(digest, token_shared_crypt(), text, len)
-           == APR_SUCCESS) {
-        return 1;
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "OpenSSL cannot compute SHA-256");
-    return 0;
-}
-
 /* The pool of the initial request keeps the answer; the settings are those
  * of the request that asks. */
 static void look_up(request_rec *r, token_memo_t *memo, apr_size_t len,
@@ -108,7 +95,10 @@ static void look_up(request_rec *r, token_memo_t *memo, apr_size_t len,
     int is_known = digests
         && token_digests_get(digest, digests, memo->text, len);
 
-    if (!is_known && !compute_digest(digest, r, memo->text, len)) {
+    if (!is_known
+        && token_shared_digest(digest, memo->text, len) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "OpenSSL cannot compute SHA-256");
         memo->finding.verdict = TOKEN_UNAVAILABLE;
         return;
     }

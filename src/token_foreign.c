@@ -65,9 +65,7 @@ static void note_issue(request_rec *r, const token_store_t *store,
     char id[TOKEN_ID_LEN + 1];
 
     token_shared_count(TOKEN_STATS_LOGIN);
-    if (!token_shared_crypt()
-        || token_crypt_digest(digest, token_shared_crypt(), text,
-                              strlen(text)) != APR_SUCCESS) {
+    if (token_shared_digest(digest, text, strlen(text)) != APR_SUCCESS) {
         return;
     }
     token_revoke_forget_unknown(store->conf, digest);

@@ -24,11 +24,10 @@ int token_mint_make(request_rec *r, token_mint_t *mint,
     token_record_t *record = &mint->record;
 
     memset(mint, 0, sizeof(*mint));
-    if (!token_shared_crypt()
-        || token_crypt_token(mint->text, token_conf_prefix(r->server))
+    if (token_crypt_token(mint->text, token_conf_prefix(r->server))
             != APR_SUCCESS
-        || token_crypt_digest(mint->digest, token_shared_crypt(), mint->text,
-                              strlen(mint->text)) != APR_SUCCESS) {
+        || token_shared_digest(mint->digest, mint->text, strlen(mint->text))
+            != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "OpenSSL has no random bytes or no SHA-256: no token "
                       "issued");

@@ -115,9 +115,11 @@ token_deadline_t *token_shared_deadline(void)
     return deadline;
 }
 
-const token_crypt_t *token_shared_crypt(void)
+apr_status_t token_shared_digest(char out[TOKEN_DIGEST_LEN + 1],
+                                 const char *text, apr_size_t len)
 {
-    return sha256;
+    return sha256 ? token_crypt_digest(out, sha256, text, len)
+                  : APR_EGENERAL;
 }
 
 void token_shared_count(int counter)
