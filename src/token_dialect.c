@@ -12,9 +12,7 @@
 #include "token_dialect.h"
 
 /* apr_dbd takes "%s" for a parameter. */
-/* Not cast to bigint: 'infinity' would fail the statement, and for all.  Not
- * extract(), which computes a numeric; what is behind the point is not read. */
-#define PG_SECONDS(column) "date_part('epoch', " column ")"
+#define PG_SECONDS TOKEN_DIALECT_PG_SECONDS
 #define PG_COLUMNS(id) \
     id ", username, client, scope, networks, " \
     PG_SECONDS("created_at") ", " PG_SECONDS("expires_at") ", " \

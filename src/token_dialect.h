@@ -56,6 +56,11 @@ typedef enum {
 #define TOKEN_DIALECT_PASSWORD \
     "SELECT password, is_active FROM auth_user WHERE username = %s"
 
+/* A time of PostgreSQL in seconds.  Not cast to bigint: 'infinity' would fail
+ * the statement, and for all.  Not extract(), which computes a numeric; what is
+ * behind the point is not read. */
+#define TOKEN_DIALECT_PG_SECONDS(column) "date_part('epoch', " column ")"
+
 /* What differs between databases. */
 typedef struct token_dialect_t {
     const char *driver;             /* apr_dbd's name of it */

@@ -12,8 +12,7 @@
 /* The end of a token that has none. */
 #define NEVER "253402300799"
 
-/* No bigint, see token_dialect.c. */
-#define PG_SECONDS(column) "date_part('epoch', " column ")"
+#define PG_SECONDS TOKEN_DIALECT_PG_SECONDS
 #define LITE_SECONDS(column) "CAST(strftime('%%s', " column ") AS INTEGER)"
 #define LITE_MOMENT "'%%Y-%%m-%%d %%H:%%M:%%f'"
 
