@@ -130,12 +130,13 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
     return rc;
 }
 
-/* SQLite's driver keeps statements to the end of the connection. */
+/* SQLite's driver keeps statements to the end of the connection.  What has no
+ * name at the server was not kept either. */
 void token_sql_forget(const token_sql_t *sql)
 {
     statements_t *known = get_statements(sql);
 
-    if (known) {
+    if (known && !(sql->is_plain && sql->dialect->forgets)) {
         if (sql->dialect->forgets) {
             apr_pool_clear(known->pool);
         }
