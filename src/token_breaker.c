@@ -75,7 +75,8 @@ static apr_interval_time_t get_rest(const token_breaker_t *b,
     return end - now;
 }
 
-/* Only a vacancy is waited for, not a database.  The time at the end. */
+/* With the mutex held: the time when there is a vacancy, or when no more is
+ * waited for one.  A database that is down is not waited for. */
 static apr_time_t await_vacancy(token_breaker_t *b)
 {
     apr_time_t begin = token_clock_now();

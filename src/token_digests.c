@@ -47,7 +47,6 @@ apr_status_t token_digests_create(token_digests_t **digests,
                                   apr_uint32_t tokens, apr_pool_t *pool)
 {
     token_digests_t *d = apr_pcalloc(pool, sizeof(*d));
-    apr_uintptr_t base;
     apr_shm_t *shm;
     apr_status_t rv;
 
@@ -58,8 +57,8 @@ apr_status_t token_digests_create(token_digests_t **digests,
     rv = apr_shm_create(&shm, (apr_size_t)d->count * sizeof(set_t) + 64,
                         NULL, pool);
     if (rv == APR_SUCCESS) {
-        base = (apr_uintptr_t)apr_shm_baseaddr_get(shm);
-        d->sets = (set_t *)((base + 63) & ~(apr_uintptr_t)63);
+        d->sets = (set_t *)APR_ALIGN((apr_uintptr_t)apr_shm_baseaddr_get(shm),
+                                     64);
         *digests = d;
     }
     return rv;
