@@ -30,9 +30,8 @@ our $GRACE = 10;
 my $MARGIN = 4;
 # Tokens in use at a time, and revoked ones that are remembered.
 my ($POOL, $GONE) = (25, 200);
-# Who was shown so lately is still in the table.  A row that was purged makes
-# an unknown token, which is believed for four seconds at least.
-my $REMEMBERED = 4;
+# What was shown so lately is still in the table.
+my $REMEMBERED = 5;
 # A hung request is not waited for longer.
 my $PATIENCE = 40;
 

@@ -242,15 +242,14 @@ sub shared {
     return %sum;
 }
 
-# handles: { threads, files, sockets } of all children together.
+# handles: { threads, files } of all children together.
 sub handles {
     my ($self) = @_;
-    my %sum = (threads => 0, files => 0, sockets => 0);
+    my %sum = (threads => 0, files => 0);
 
     for my $pid ($self->child_pids) {
         $sum{threads} += () = glob "/proc/$pid/task/*";
-        $sum{ (readlink // '') =~ /^socket:/ ? 'sockets' : 'files' }++
-            for glob "/proc/$pid/fd/*";
+        $sum{files} += () = glob "/proc/$pid/fd/*";
     }
     return \%sum;
 }

@@ -26,11 +26,9 @@ my $AWAY = 2;
 my $WELL = 5;
 my $COUNTS = 1 + 2;
 
-# needs: what the server must have for it.  A thread keeps up to 2 MiB that it
-# does not need any more, unless it is told not to: that would look like a leak.
+# needs: what the server must have for it.
 sub needs {
     return (modules => ['remoteip'], more => <<"CONF");
-MaxMemFree 64
 RemoteIPHeader X-Client
 RemoteIPInternalProxy 127.0.0.1
 AuthTokenCacheTTL 5s
@@ -215,33 +213,29 @@ sub judge {
 
 # --- what grew ---
 
-# In the first third each thread comes to do everything once.
 sub report_growth {
     my ($report, $samples) = @_;
-    my @kinds = (
-        [ private => 'private memory of the children', 1.02 ],
-        [ resident => 'their memory (RSS) without what they share', 1.02 ],
-        [ proportional => 'their share of all memory (PSS) without it', 1.02 ],
-        [ table => 'what they share, resident' ],
-        [ threads => 'their threads', 1 ],
-        [ files => 'their open files', 1 ],
-        [ sockets => 'their sockets, up to 64 of these to PostgreSQL' ],
-    );
+    my %name = (resident => 'memory of the children (RSS), not shared',
+        proportional => 'their share of it (PSS)',
+        private => 'their private memory', table => 'what they share, resident',
+        threads => 'threads of the children', files => 'open files and sockets');
+    my %limit = (resident => 1.02, proportional => 1.02, private => 1.02,
+        table => undef, threads => 1, files => 1.02);
 
-    for (@kinds) {
-        my ($kind, $name, $limit) = @$_;
+    for my $kind (qw(resident proportional private table threads files)) {
         my ($first, $second, $last) = map { middle($kind, $_, $samples) }
             0 .. 2;
-        my $write = $kind =~ /^(?:threads|files|sockets)$/ ? \&number
-            : \&kilobytes;
-        $report->add(name => "soak: $name, second third beside first",
-            measured => $write->($second), beside => $write->($first),
-            ratio => ratio($second / $first));
-        $report->add(name => "soak: $name, last third beside second",
-            measured => $write->($last), beside => $write->($second),
-            ratio => ratio($last / $second), defined $limit
-                ? (target => "<= $limit", reached => $last / $second <= $limit)
+        my $write = $kind =~ /^(?:threads|files)$/ ? \&number : \&kilobytes;
+        my $limit = $limit{$kind};
+        $report->add(name => "soak: $name{$kind}, last third beside first",
+            measured => $write->($last), beside => $write->($first),
+            ratio => ratio($last / $first), defined $limit
+                ? (target => "<= $limit", reached => $last / $first <= $limit)
                 : ());
+        # In the first third each thread comes to do everything once.
+        $report->add(name => "soak: $name{$kind}, last third beside second",
+            measured => $write->($last), beside => $write->($second),
+            ratio => ratio($last / $second));
     }
     return;
 }
