@@ -2,12 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The digests of tokens that exist and were seen lately, in shared memory: a
- * SHA-256 costs more than all else that a checked token needs.  A digest follows
- * from its token alone, so that what is remembered is never out of date.
+ * SHA-256 costs more than all else that a checked token needs.  A digest
+ * follows from its token alone, so that what is remembered is never out of
+ * date.
  *
  * A token is known again by a MAC of 128 bits, of two SipHash-2-4 under keys
- * that are drawn when httpd starts and written nowhere: a text
- * with another's MAC cannot be found by trying.  The token itself is not kept. */
+ * that are drawn when httpd starts and written nowhere: a text with another's
+ * MAC cannot be found by trying.  The token itself is not kept. */
 #ifndef TOKEN_DIGESTS_H
 #define TOKEN_DIGESTS_H
 

@@ -45,7 +45,8 @@ token_shared_database_t *token_shared_database(apr_uint32_t number);
 token_shared_unmade_t *token_shared_unmade(void);
 token_deadline_t *token_shared_deadline(void);
 
-/* As token_crypt_digest(); APR_EGENERAL, too, where this child has no SHA-256. */
+/* As token_crypt_digest(); APR_EGENERAL, too, where this child has no
+ * SHA-256. */
 apr_status_t token_shared_digest(char out[TOKEN_DIGEST_LEN + 1],
                                  const char *text, apr_size_t len);
 
