@@ -32,6 +32,11 @@
  * A worker that waits cannot check tokens. */
 #define QUEUE 4
 
+/* And how long: a killed child keeps its places until httpd's parent, which
+ * looks once a second, has waited for it. */
+#define WAIT_MSEC 2000
+#define TRY_MSEC 10
+
 /* After so many seconds a place is free whatever became of who took it: the
  * number of a killed process may be another's by now. */
 #define LEASE 60
@@ -276,7 +281,7 @@ static int take_place(token_throttle_t *t, int first, int n)
 
 int token_throttle_begin_hash(token_throttle_t *throttle)
 {
-    int tries = 100;
+    int tries = WAIT_MSEC / TRY_MSEC;
     int place = take_place(throttle, 0, throttle->hashes);
     int waiting;
 
@@ -289,7 +294,7 @@ int token_throttle_begin_hash(token_throttle_t *throttle)
         return -1;
     }
     while (place < 0 && tries-- > 0) {
-        apr_sleep(apr_time_from_msec(10));
+        apr_sleep(apr_time_from_msec(TRY_MSEC));
         place = take_place(throttle, 0, throttle->hashes);
     }
     token_throttle_end_hash(throttle, waiting);

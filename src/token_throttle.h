@@ -46,9 +46,9 @@ void token_throttle_fail(token_throttle_t *throttle,
                          const apr_sockaddr_t *address, const char *user,
                          const token_limit_t *limit, apr_int64_t now);
 
-/* Takes one of the places for hashing, waiting a second at most: its
+/* Takes one of the places for hashing, waiting two seconds at most: its
  * number, or -1, at once when enough others wait.  A killed process gives
- * its place back. */
+ * its place back once its parent has waited for it. */
 int token_throttle_begin_hash(token_throttle_t *throttle);
 void token_throttle_end_hash(token_throttle_t *throttle, int place);
 
