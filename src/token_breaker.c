@@ -13,11 +13,18 @@
 /* The first pause after a failure; it doubles up to TOKEN_BREAKER_PAUSE. */
 #define FIRST_PAUSE apr_time_from_msec(125)
 
+typedef enum {
+    UNKNOWN = 0,
+    GUESSED,
+    KNOWN
+} limit_source_t;
+
 struct token_breaker_t {
     apr_thread_mutex_t *mutex;
     apr_thread_cond_t *vacancy;
     int limit;
-    int is_limited;             /* by what is no guess */
+    limit_source_t source;      /* of the limit */
+    int connections;
     int inside;
     int open;
     int probing;                /* while open: somebody is trying it */
@@ -45,12 +52,36 @@ apr_status_t token_breaker_create(token_breaker_t **breaker,
 void token_breaker_limit(token_breaker_t *breaker, int limit, int is_guess)
 {
     apr_thread_mutex_lock(breaker->mutex);
-    if (!is_guess || !breaker->is_limited) {
+    if (!is_guess || breaker->source != KNOWN) {
         breaker->limit = limit > 1 ? limit : 1;
-        breaker->is_limited = !is_guess;
+        breaker->source = is_guess ? GUESSED : KNOWN;
         apr_thread_cond_broadcast(breaker->vacancy);
     }
     apr_thread_mutex_unlock(breaker->mutex);
+}
+
+void token_breaker_count(token_breaker_t *breaker, int change)
+{
+    apr_thread_mutex_lock(breaker->mutex);
+    breaker->connections += change;
+    if (change > 0) {
+        breaker->answered = token_clock_now();
+    }
+    apr_thread_cond_broadcast(breaker->vacancy);
+    apr_thread_mutex_unlock(breaker->mutex);
+}
+
+/* With the mutex held: 1 when all who may be inside are. */
+static int is_full(const token_breaker_t *b)
+{
+    return b->inside >= b->limit
+        || (b->source == KNOWN && b->inside > b->connections);
+}
+
+/* With the mutex held: 1 while one of those inside makes a connection. */
+static int is_connecting(const token_breaker_t *b)
+{
+    return b->source != GUESSED && b->inside > b->connections;
 }
 
 /* With the mutex held: 1 when the way in is free. */
@@ -59,7 +90,7 @@ static int may_enter(const token_breaker_t *b, apr_time_t now)
     if (b->open) {
         return !b->probing && now >= b->try_at;
     }
-    return b->inside < b->limit;
+    return !is_full(b);
 }
 
 /* With the mutex held: how long whoever has waited since begin still may. */
@@ -67,7 +98,8 @@ static apr_interval_time_t get_rest(const token_breaker_t *b,
                                     apr_time_t begin, apr_time_t now)
 {
     apr_time_t last = b->answered > begin ? b->answered : begin;
-    apr_time_t end = last + TOKEN_BREAKER_WAIT;
+    apr_time_t end = last + (is_connecting(b) ? TOKEN_BREAKER_CONNECT
+                                              : TOKEN_BREAKER_WAIT);
 
     if (end > begin + TOKEN_BREAKER_PATIENCE) {
         end = begin + TOKEN_BREAKER_PATIENCE;
@@ -83,7 +115,7 @@ static apr_time_t await_vacancy(token_breaker_t *b)
     apr_time_t now = begin;
     apr_interval_time_t rest;
 
-    while (!b->open && b->inside >= b->limit
+    while (!b->open && is_full(b)
            && (rest = get_rest(b, begin, now)) > 0) {
         apr_thread_cond_timedwait(b->vacancy, b->mutex, rest);
         now = token_clock_now();

@@ -3,7 +3,8 @@
 
 /* Who may go to a database now.  While it does not answer, one thread of a
  * process tries it from time to time and the others are turned away at
- * once; while it does, no more threads go in than it has connections. */
+ * once; while it does, no more threads go in than it has connections, and
+ * one more that makes the next one. */
 #ifndef TOKEN_BREAKER_H
 #define TOKEN_BREAKER_H
 
@@ -12,9 +13,11 @@
 
 /* A thread that finds all connections in use waits for one as long as the
  * database answers: it is turned away when that has answered nobody for
- * WAIT, or after PATIENCE.  For PAUSE at most nobody tries a database that is
- * down. */
+ * WAIT, or for CONNECT where another thread makes a connection, which takes
+ * longer; or after PATIENCE.  For PAUSE at most nobody tries a database that
+ * is down. */
 #define TOKEN_BREAKER_WAIT apr_time_from_msec(50)
+#define TOKEN_BREAKER_CONNECT apr_time_from_msec(250)
 #define TOKEN_BREAKER_PATIENCE apr_time_from_msec(1000)
 #define TOKEN_BREAKER_PAUSE apr_time_from_msec(1000)
 
@@ -27,6 +30,12 @@ apr_status_t token_breaker_create(token_breaker_t **breaker,
 /* How many may be inside at once; 1 until it is known.  A guess counts until
  * it is known better. */
 void token_breaker_limit(token_breaker_t *breaker, int limit, int is_guess);
+
+/* One more connection was made, 1, or closed, -1.  They are counted where the
+ * limit is no guess.  mod_dbd makes one after the other: were several threads
+ * to go in for new ones when the database is silent, the last would wait for
+ * the timeouts of all. */
+void token_breaker_count(token_breaker_t *breaker, int change);
 
 /* 1: go in, and come back through token_breaker_leave(); 0: stay out. */
 int token_breaker_enter(token_breaker_t *breaker);

@@ -158,6 +158,24 @@ static void limit_breakers(const token_store_conf_t *conf,
     }
 }
 
+static apr_status_t forget_connection(void *breaker)
+{
+    token_breaker_count(breaker, -1);
+    return APR_SUCCESS;
+}
+
+static void count_connection(const token_store_conf_t *conf,
+                             const ap_dbd_t *dbd)
+{
+    token_breaker_t *breaker = get_breaker(conf);
+
+    if (breaker) {
+        token_breaker_count(breaker, 1);
+        apr_pool_cleanup_register(dbd->pool, breaker, forget_connection,
+                                  apr_pool_cleanup_null);
+    }
+}
+
 apr_status_t token_store_connected(const token_store_conf_t *conf,
                                    dbd_cfg_t *cfg, ap_dbd_t *dbd)
 {
@@ -165,6 +183,7 @@ apr_status_t token_store_connected(const token_store_conf_t *conf,
     token_sql_t sql;
 
     limit_breakers(conf, cfg);
+    count_connection(conf, dbd);
     if (!bind_sql(&sql, conf, TOKEN_SCHEMA_NATIVE, dbd)) {
         if (!apr_atomic_xchg32(&told, 1)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cfg->server,

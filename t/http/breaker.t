@@ -151,6 +151,31 @@ for my $mpm (qw(event prefork)) {
     $site->done;
 }
 
+# --- connecting hangs where it went well before ---
+
+{
+    my $pg = AuthnToken::Postgres->new;
+    my $site = AuthnToken::Test->new(db => 'pgsql', pg => $pg,
+        name => 'frozen', conf => "DBDMin 0\nDBDMax 10\n"
+            . AuthnToken::Conf::default_text(1))->start;
+
+    $site->allow_log(qr/\[dbd:/, $opens);
+    $site->get('/api/', auth(make_token())) for 1 .. 40;
+    my @children = $site->child_pids;
+    my @connections = $pg->backend_pids($site->dbname);
+    $pg->freeze;
+    my @answers = ask_at_once($site, 24);
+    $pg->thaw;
+    is_deeply [ map { $_->[1] } @answers ], [ (503) x 24 ],
+        'frozen: all get 503';
+    # A connect takes the two seconds of connect_timeout, a statement those
+    # of AuthTokenQueryTimeout.
+    cmp_ok scalar(grep { $_->[0] >= 1.9 } @answers), '<=',
+        @connections + @children,
+        'frozen: in each child one thread connects, and no other waits for it';
+    $site->done;
+}
+
 # --- no connection left ---
 
 {

@@ -25,6 +25,7 @@ static token_breaker_t *make_breaker(int limit)
         exit(1);
     }
     token_breaker_limit(breaker, limit, 0);
+    token_breaker_count(breaker, limit);
     return breaker;
 }
 
@@ -186,9 +187,42 @@ static void test_guess(tap_t *tap)
     tap_ok(tap, token_breaker_enter(breaker) && token_breaker_enter(breaker),
            "a guess is a limit");
     token_breaker_limit(breaker, 3, 0);
+    token_breaker_count(breaker, 2);
     token_breaker_limit(breaker, 1, 1);
     tap_ok(tap, token_breaker_enter(breaker),
            "and changes nothing once it is known better");
+}
+
+/* A connection each, and one more who makes his. */
+static void test_connecting(tap_t *tap)
+{
+    token_breaker_t *breaker = make_breaker(4);
+    visitor_t visitors[3];
+    pthread_t threads[3];
+    apr_time_t begin;
+    apr_interval_time_t took;
+
+    token_breaker_count(breaker, -3);
+    threads[0] = send_in(&visitors[0], breaker);
+    threads[1] = send_in(&visitors[1], breaker);
+    begin = apr_time_now();
+    tap_ok(tap, visitors[0].entered && visitors[1].entered
+                && !token_breaker_enter(breaker),
+           "one may connect, another may not meanwhile");
+    took = apr_time_now() - begin;
+    tap_ok(tap, took >= TOKEN_BREAKER_CONNECT,
+           "he has waited for that: %d ms", (int)apr_time_as_msec(took));
+    token_breaker_count(breaker, 1);
+    threads[2] = send_in(&visitors[2], breaker);
+    tap_ok(tap, visitors[2].entered, "once it is made the next one may");
+    call_out(&visitors[2], threads[2], 1);
+    call_out(&visitors[1], threads[1], 1);
+    call_out(&visitors[0], threads[0], 1);
+    token_breaker_count(breaker, -2);
+    tap_ok(tap, token_breaker_enter(breaker)
+                && !token_breaker_enter(breaker),
+           "without any connection there is one inside");
+    token_breaker_leave(breaker, 1);
 }
 
 /* Of those who went in before the breaker opened. */
@@ -412,6 +446,7 @@ int main(void)
     test_back_off(&tap);
     test_limit(&tap);
     test_guess(&tap);
+    test_connecting(&tap);
     test_late(&tap);
     test_waiters(&tap);
     test_queue(&tap);
