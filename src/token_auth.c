@@ -254,14 +254,20 @@ static int answer_token(request_rec *r, token_scheme_t scheme,
 static int answer_password(request_rec *r, const char *user,
                            const char *password)
 {
-    switch (token_provider_check(r, token_conf_dir(r), user, password)) {
+    int place = token_throttle_begin_hash(token_shared_throttle());
+    token_password_t answer;
+
+    if (place < 0) {
+        return answer_throttled(r, 1);
+    }
+    answer = token_provider_check(r, token_conf_dir(r), user, password);
+    token_throttle_end_hash(token_shared_throttle(), place);
+    switch (answer) {
     case TOKEN_PASSWORD_RIGHT:
         r->ap_auth_type = (char *)"Basic";
         return OK;
     case TOKEN_PASSWORD_UNAVAILABLE:
         return answer_down(r);
-    case TOKEN_PASSWORD_BUSY:
-        return answer_throttled(r, 1);
     case TOKEN_PASSWORD_WRONG:
         break;
     }

@@ -180,9 +180,13 @@ static void count_failure(request_rec *r, const char *username,
     token_shared_count(TOKEN_STATS_LOGIN_REFUSED);
 }
 
-static int answer_throttled(request_rec *r, const char *username, int wait,
-                            const char *why)
+static int refuse_try(request_rec *r, const char *username, apr_int64_t now)
 {
+    int wait = get_wait(r, username, now);
+    const char *why = wait ? "too many failures"
+                           : "other passwords are being hashed";
+
+    wait = wait ? wait : 1;
     token_shared_count(TOKEN_STATS_THROTTLED);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "login of user %s not tried: %s, %d s left",
@@ -195,9 +199,8 @@ static int answer_throttled(request_rec *r, const char *username, int wait,
 
 /* The same answer for all that is wrong: who is told apart can be counted. */
 static int refuse_login(request_rec *r, const char *username,
-                        apr_int64_t now, const char *why)
+                        const char *why)
 {
-    count_failure(r, username, now);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "login of user %s refused: %s",
                   token_conf_log_name(r, username), why);
@@ -211,13 +214,38 @@ static int is_name(const char *username)
     return len <= USERNAME_MAX && token_text_is_printable(username, len);
 }
 
-static token_password_t check_password(request_rec *r, const ask_t *ask)
+static token_password_t check_password(request_rec *r, const ask_t *ask,
+                                       apr_int64_t now)
 {
-    if (!is_name(ask->username)) {
-        return TOKEN_PASSWORD_WRONG;
+    token_password_t answer = is_name(ask->username)
+        ? token_provider_check(r, token_conf_dir(r), ask->username,
+                               ask->password)
+        : TOKEN_PASSWORD_WRONG;
+
+    if (answer == TOKEN_PASSWORD_WRONG) {
+        count_failure(r, ask->username, now);
     }
-    return token_provider_check(r, token_conf_dir(r), ask->username,
-                                ask->password);
+    return answer;
+}
+
+/* 1 when the password was tried: not when others are being hashed, or have
+ * failed too often while this one waited for that.  Who sends many at once
+ * has no more tries than one who sends them in turn. */
+static int try_password(request_rec *r, const ask_t *ask, apr_int64_t now,
+                        token_password_t *answer)
+{
+    int place = token_throttle_begin_hash(token_shared_throttle());
+    int may_try;
+
+    if (place < 0) {
+        return 0;
+    }
+    may_try = !get_wait(r, ask->username, now);
+    if (may_try) {
+        *answer = check_password(r, ask, now);
+    }
+    token_throttle_end_hash(token_shared_throttle(), place);
+    return may_try;
 }
 
 /* AuthTokenUserQuery's word. */
@@ -236,7 +264,8 @@ static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
     case TOKEN_LEDGER_DONE:
         return issue_token(r, ask);
     case TOKEN_LEDGER_NONE:
-        return refuse_login(r, ask->username, now, "inactive");
+        count_failure(r, ask->username, now);
+        return refuse_login(r, ask->username, "inactive");
     default:
         return token_handler_down(r);
     }
@@ -244,34 +273,32 @@ static int log_in_user(request_rec *r, const ask_t *ask, apr_int64_t now)
 
 /* Asks about him all the same: a refusal that comes sooner than that of an
  * inactive user would tell that his password was right. */
-static int refuse_password(request_rec *r, const ask_t *ask, apr_int64_t now)
+static int refuse_password(request_rec *r, const ask_t *ask)
 {
     if (is_name(ask->username)) {
         ask_about(r, ask->username);
     }
-    return refuse_login(r, ask->username, now, "wrong name or password");
+    return refuse_login(r, ask->username, "wrong name or password");
 }
 
 static int log_in(request_rec *r, const ask_t *ask)
 {
     apr_int64_t now = token_clock_seconds();
-    int wait = get_wait(r, ask->username, now);
+    token_password_t answer;
 
-    if (wait) {
-        return answer_throttled(r, ask->username, wait, "too many failures");
+    if (get_wait(r, ask->username, now)
+        || !try_password(r, ask, now, &answer)) {
+        return refuse_try(r, ask->username, now);
     }
-    switch (check_password(r, ask)) {
+    switch (answer) {
     case TOKEN_PASSWORD_RIGHT:
         return log_in_user(r, ask, now);
     case TOKEN_PASSWORD_UNAVAILABLE:
         return token_handler_down(r);
-    case TOKEN_PASSWORD_BUSY:
-        return answer_throttled(r, ask->username, 1,
-                                "other passwords are being hashed");
     case TOKEN_PASSWORD_WRONG:
         break;
     }
-    return refuse_password(r, ask, now);
+    return refuse_password(r, ask);
 }
 
 static int answer_form(request_rec *r, char *body, apr_size_t len)

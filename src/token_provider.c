@@ -17,7 +17,6 @@
 
 #include "token_conf.h"
 #include "token_provider.h"
-#include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -175,20 +174,9 @@ token_password_t token_provider_check(request_rec *r,
                                       const char *user,
                                       const char *password)
 {
-    token_throttle_t *throttle = token_shared_throttle();
-    token_password_t answer;
-    int place;
-
     if (!conf->login_providers || !*user
         || strlen(password) > TOKEN_PASSWORD_MAX) {
         return TOKEN_PASSWORD_WRONG;
     }
-    /* Hashes are processor time, of which tokens need some. */
-    place = token_throttle_begin_hash(throttle);
-    if (place < 0) {
-        return TOKEN_PASSWORD_BUSY;
-    }
-    answer = ask_all(r, conf, user, password);
-    token_throttle_end_hash(throttle, place);
-    return answer;
+    return ask_all(r, conf, user, password);
 }

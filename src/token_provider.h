@@ -25,17 +25,18 @@ int token_provider_is_hash(const char *text);
 typedef enum {
     TOKEN_PASSWORD_WRONG = 0,   /* also: no such user, too long, no list */
     TOKEN_PASSWORD_RIGHT,
-    TOKEN_PASSWORD_UNAVAILABLE, /* a provider could not tell */
-    TOKEN_PASSWORD_BUSY         /* others are hashed: in a second again */
+    TOKEN_PASSWORD_UNAVAILABLE  /* a provider could not tell */
 } token_password_t;
 
 /* For a provider of ours that does not know a user: the time of a password
  * hash was spent, and is not to be spent again in this request. */
 void token_provider_note_hash(request_rec *r);
 
-/* Asks the login providers of conf until one knows the user.  Only for RIGHT
- * is r->user set: the name, or what the provider made of it.  A user nobody
- * knows costs a password hash as well, that of AuthTokenUnknownHash. */
+/* Asks the login providers of conf until one knows the user; within a place
+ * of token_throttle_begin_hash(), for hashes are processor time, of which
+ * tokens need some.  Only for RIGHT is r->user set: the name, or what the
+ * provider made of it.  A user nobody knows costs a password hash as well,
+ * that of AuthTokenUnknownHash. */
 token_password_t token_provider_check(request_rec *r,
                                       const token_dir_conf_t *conf,
                                       const char *user,

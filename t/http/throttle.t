@@ -153,8 +153,32 @@ for my $mpm (qw(event prefork)) {
     is try_login($site, 'bob', $password{bob}, from => '192.0.2.9')->code,
         200, 'and nobody is shut out but from there';
 
+    # Those that wait for each other's hashes are counted, too.
+    my $from = '192.0.2.10';
+    my $hashes = int(`getconf _NPROCESSORS_ONLN` / 2) || 1;
+    my $lock = $site->dbh;
+    my $body = '{"username":"alice","password":"guessed-wrong"}';
+    $lock->begin_work;
+    $lock->do('LOCK TABLE users');
+    $mark = $site->pg->log_mark;
+    my @open = map { $site->connection } 1 .. 5 * $hashes;
+    $_->write("POST /api-token-auth/ HTTP/1.1\r\nHost: x\r\n"
+        . "X-Forwarded-For: $from\r\nContent-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body") for @open;
+    my $other = $site->pg->dbh;
+    ok poll(sub { ($other->selectrow_array('SELECT count(*) FROM'
+            . q{ pg_stat_activity WHERE wait_event_type = 'Lock'}))[0] }, 10),
+        'many tries at once: the first waits for its password';
+    $lock->commit;
+    my %code;
+    $code{ $_->read('POST')->code }++ for @open;
+    is_deeply [ sort keys %code ], [ 400, 429 ],
+        'many tries at once: refused, or not tried';
+    cmp_ok looked_up($site, $mark), '<', 3 + $hashes,
+        'many tries at once are no more than in turn';
+
     # What is no try is not counted.
-    my $from = '192.0.2.20';
+    $from = '192.0.2.20';
     for my $body ({}, { username => 'grace' }, { password => 'x' },
         { username => 'grace', password => 'x', scope => 'none such' }) {
         is $site->post('/api-token-auth/', $body,
