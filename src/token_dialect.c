@@ -12,7 +12,7 @@
 #include "token_dialect.h"
 
 /* apr_dbd takes "%s" for a parameter. */
-#define PG_SECONDS TOKEN_DIALECT_PG_SECONDS
+#define PG_SECONDS(column) TOKEN_DIALECT_PG_SECONDS(column)
 #define PG_COLUMNS(id) \
     id ", username, client, scope, networks, " \
     PG_SECONDS("created_at") ", " PG_SECONDS("expires_at") ", " \

@@ -12,7 +12,7 @@
 /* The end of a token that has none. */
 #define NEVER "253402300799"
 
-#define PG_SECONDS TOKEN_DIALECT_PG_SECONDS
+#define PG_SECONDS(column) TOKEN_DIALECT_PG_SECONDS(column)
 #define LITE_SECONDS(column) "CAST(strftime('%%s', " column ") AS INTEGER)"
 #define LITE_MOMENT "'%%Y-%%m-%%d %%H:%%M:%%f'"
 
