@@ -26,6 +26,7 @@
 #include "token_directives.h"
 #include "token_django.h"
 #include "token_handler.h"
+#include "token_header.h"
 #include "token_http.h"
 #include "token_jobs.h"
 #include "token_login.h"
@@ -42,9 +43,8 @@ static apr_status_t prepare_connection(apr_pool_t *pool, dbd_cfg_t *cfg,
     return token_store_connected(token_conf_store(cfg->server), cfg, dbd);
 }
 
-static void register_hooks(apr_pool_t *pool)
+static void register_start(void)
 {
-    /* configuration and start */
     ap_hook_check_config(token_tree_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_optional_fn_retrieve(token_store_retrieve, NULL, NULL,
                                  APR_HOOK_MIDDLE);
@@ -57,8 +57,10 @@ static void register_hooks(apr_pool_t *pool)
                       APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ap, status_hook, token_status_show, NULL, NULL,
                       APR_HOOK_MIDDLE);
+}
 
-    /* authentication */
+static void register_authentication(apr_pool_t *pool)
+{
     ap_register_auth_provider(pool, AUTHN_PROVIDER_GROUP, "token",
                               AUTHN_PROVIDER_VERSION, &token_auth_provider,
                               AP_AUTH_INTERNAL_PER_CONF);
@@ -70,13 +72,27 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_force_authn(token_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_note_auth_failure(token_auth_note_failure, NULL, NULL,
                               APR_HOOK_MIDDLE);
-    ap_hook_post_perdir_config(token_auth_restore, NULL, NULL,
-                               APR_HOOK_REALLY_FIRST);
-    /* Before mod_rewrite's rules of .htaccess files, which could copy a
-     * header that is to be taken away. */
     ap_hook_fixups(token_auth_fixups, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
 
-    /* authorization; what the others say is changed on its way out */
+/* Around whatever could copy a header that is to be taken away: SetEnvIf and
+ * RewriteRule in .htaccess, handlers. */
+static void register_header(void)
+{
+    ap_hook_map_to_storage(token_header_restore, NULL, NULL,
+                           APR_HOOK_REALLY_FIRST);
+    ap_hook_header_parser(token_header_hide, NULL, NULL,
+                          APR_HOOK_REALLY_FIRST);
+    ap_hook_header_parser(token_header_restore, NULL, NULL,
+                          APR_HOOK_REALLY_LAST);
+    ap_hook_fixups(token_header_hide, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_filter(token_header_hide_from_handler, NULL, NULL,
+                          APR_HOOK_REALLY_FIRST);
+}
+
+/* What the others say is changed on its way out. */
+static void register_authorization(apr_pool_t *pool)
+{
     ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "token-scope",
                               AUTHZ_PROVIDER_VERSION,
                               &token_authz_scope_provider,
@@ -88,19 +104,28 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_check_authz(token_authz_check, NULL, NULL, APR_HOOK_REALLY_FIRST,
                         AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(token_authz_fixups, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
 
-    /* the handlers */
+static void register_handlers(void)
+{
     ap_hook_translate_name(token_handler_shield, NULL, NULL,
                            APR_HOOK_REALLY_FIRST);
     ap_hook_open_htaccess(token_handler_open_htaccess, NULL, NULL,
                           APR_HOOK_REALLY_FIRST);
     ap_hook_handler(token_login_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(token_manage_handler, NULL, NULL, APR_HOOK_MIDDLE);
-
-    /* the bodies of refusals */
     ap_hook_insert_error_filter(token_http_insert_error_filter, NULL, NULL,
                                 APR_HOOK_MIDDLE);
     token_http_register_filters();
+}
+
+static void register_hooks(apr_pool_t *pool)
+{
+    register_start();
+    register_authentication(pool);
+    register_header();
+    register_authorization(pool);
+    register_handlers();
 }
 
 /* All else is hidden: see -fvisibility in Makefile.apxs. */

@@ -19,6 +19,7 @@
 #include "token_auth.h"
 #include "token_conf.h"
 #include "token_handler.h"
+#include "token_header.h"
 #include "token_http.h"
 #include "token_lookup.h"
 #include "token_memo.h"
@@ -37,28 +38,6 @@ APLOG_USE_MODULE(authn_token);
 #define DETAIL_PASSWORD "Invalid username/password."
 #define DETAIL_DOWN "The token database does not answer. Try again later."
 #define DESCRIPTION "The token is unknown, expired or revoked"
-
-static const char *get_header(request_rec *r)
-{
-    return apr_table_get(r->headers_in, token_http_credential_name(r));
-}
-
-/* The header as it is read: clients of Django REST framework may have a tab
- * where RFC 9110 has a blank. */
-static const char *get_credential(request_rec *r)
-{
-    const char *value = get_header(r);
-    char *copy, *tab;
-
-    if (!value || !token_conf_is_drf(r->server) || !strchr(value, '\t')) {
-        return value;
-    }
-    copy = apr_pstrdup(r->pool, value);
-    while ((tab = strchr(copy, '\t'))) {
-        *tab = ' ';
-    }
-    return copy;
-}
 
 /* --- the verdict on a token --- */
 
@@ -332,12 +311,15 @@ static int is_accepted(const token_dir_conf_t *conf,
         && token_conf_accepts(conf, credential->scheme);
 }
 
+static int is_utf8(const char *text)
+{
+    return token_text_is_utf8(text, strlen(text));
+}
+
 static int answer_credential(request_rec *r)
 {
     token_credential_t credential;
-    const char *value = get_credential(r);
-    token_credential_status_t status = token_credential_read(&credential,
-                                                             value);
+    token_credential_status_t status = token_header_read(&credential, r);
 
     if (!is_accepted(token_conf_dir(r), status, &credential)) {
         return answer_missing(r, status, &credential);
@@ -360,7 +342,7 @@ static int answer_credential(request_rec *r)
         return answer_malformed(r, "too long", DETAIL_INVALID);
     default:
         return answer_malformed(r, "a byte that no token has",
-                                token_text_is_utf8(value, strlen(value))
+                                is_utf8(token_header_get(r))
                                     ? DETAIL_INVALID : DETAIL_BYTES);
     }
 }
@@ -394,7 +376,7 @@ int token_auth_force(request_rec *r)
         return DECLINED;
     }
     token_http_vary(r);
-    status = token_credential_read(&credential, get_credential(r));
+    status = token_header_read(&credential, r);
     return is_accepted(token_conf_dir(r), status, &credential) ? OK
                                                                : DECLINED;
 }
@@ -409,32 +391,6 @@ int token_auth_note_failure(request_rec *r, const char *auth_type)
     return OK;
 }
 
-static void hide_header(request_rec *r, token_memo_t *memo)
-{
-    const char *name = token_http_credential_name(r);
-    const char *value = get_header(r);
-
-    if (value) {
-        memo->hidden = apr_pstrdup(token_memo_initial(r)->pool, value);
-        apr_table_unset(r->headers_in, name);
-    }
-    /* mod_cache spares what has Authorization; now it cannot see it. */
-    r->no_cache = 1;
-}
-
-/* A redirect or sub-request is authenticated anew, by mod_auth_basic
- * perhaps, and needs what was taken away; fixups takes it away again. */
-int token_auth_restore(request_rec *r)
-{
-    const token_memo_t *memo = token_memo_find(r);
-
-    if (memo && memo->hidden && !get_header(r)) {
-        apr_table_setn(r->headers_in, token_http_credential_name(r),
-                       memo->hidden);
-    }
-    return OK;
-}
-
 int token_auth_fixups(request_rec *r)
 {
     token_memo_t *memo = token_memo_find(r);
@@ -446,11 +402,6 @@ int token_auth_fixups(request_rec *r)
     }
     else if (memo && memo->refused && !r->user) {
         export_reason(r, memo->refused);
-    }
-    if ((memo && memo->hidden)
-        || (!token_conf_forward(token_conf_dir(r))
-            && (memo || token_conf_is_ours(r)))) {
-        hide_header(r, token_memo_get(r));
     }
     return OK;
 }

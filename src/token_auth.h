@@ -19,12 +19,8 @@ int token_auth_force(request_rec *r);
 /* For the note_auth_failure hook. */
 int token_auth_note_failure(request_rec *r, const char *auth_type);
 
-/* For the fixups hook: the environment of redirected requests, and the
- * header that is taken away where AuthTokenForward is Off. */
+/* For the fixups hook: the environment of redirected requests. */
 int token_auth_fixups(request_rec *r);
-
-/* For the post_perdir_config hook: gives it back for authentication. */
-int token_auth_restore(request_rec *r);
 
 extern const authn_provider token_auth_provider;
 

@@ -22,6 +22,7 @@ typedef struct token_memo_t {
     token_reason_t refused;     /* why the client got 401 */
     const request_rec *exported; /* whose environment has the token */
     const char *hidden;         /* the header's value, if taken away */
+    const char *hidden_name;    /* and its name */
     token_memo_authz_t *authz;  /* NULL: nothing is evaluated just now */
 } token_memo_t;
 

@@ -177,6 +177,47 @@ CONF
     $site->done;
 }
 
+# --- a forward proxy's errors ---
+
+{
+    my $site = AuthnToken::Test->new(name => 'errors of a forward proxy',
+        modules => [qw(proxy proxy_http)], conf => $login_conf . <<'CONF');
+ProxyRequests On
+<Proxy "*">
+    AuthType Token
+    AuthName "proxy"
+    AuthTokenErrorBody json
+    AuthTokenForward Off
+    Require valid-user
+</Proxy>
+ErrorDocument 503 /users/env
+<Location "/users/">
+    AuthType Token
+    AuthName "users"
+    Require valid-user
+</Location>
+ScriptAlias "/users/env" "@@TMP@@/cgi-bin/env"
+<Directory "@@TMP@@/cgi-bin">
+    CGIPassAuth On
+</Directory>
+CONF
+    $site->start;
+    my $token = $site->login('alice', 'wonder-land')->{token};
+    my $via = sub {
+        return $site->raw("GET http://127.0.0.1:1/ HTTP/1.1\r\n"
+            . "Host: 127.0.0.1:1\r\nConnection: close\r\n"
+            . "Proxy-Authorization: $_[0]\r\n\r\n",
+            timeout => 10)->{responses}[0];
+    };
+
+    my $response = $via->("Token $token");
+    is $response->code, 503, 'errors: nobody is there';
+    unlike $response->content, qr/REMOTE_USER|\Q$token\E/,
+        'errors: the proxy\'s user is none of the server\'s, whose page it is';
+    $site->allow_log(qr/AH00957|AH01114/);
+    $site->done;
+}
+
 # --- a reverse proxy ---
 
 {

@@ -18,8 +18,8 @@ my %FLOOR = (
     (map { $_ => 3 } qw(token_auth token_login token_manage token_authz
         token_jobs token_status)),
     (map { $_ => 2 } qw(token_conf token_tree token_setup token_http token_memo
-        token_provider token_django token_lookup token_store token_table
-        token_slot token_digests token_throttle token_breaker token_clock
+        token_header token_provider token_django token_lookup token_store
+        token_table token_slot token_digests token_throttle token_breaker token_clock
         token_deadline token_stats
         token_shared token_ledger token_revoke token_mint token_ask
         token_handler token_foreign token_upkeep token_directives token_file)),
