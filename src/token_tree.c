@@ -115,24 +115,6 @@ int token_tree_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
 /* --- which hosts share a database --- */
 
-/* The <VirtualHost> that made a server; the same file and line. */
-static const ap_directive_t *find_host(const ap_directive_t *d,
-                                       const server_rec *s)
-{
-    const ap_directive_t *found = NULL;
-
-    for (; d && !found; d = d->next) {
-        if (apr_cstr_casecmp(d->directive, "<VirtualHost") == 0
-            && s->defn_name && d->filename
-            && (unsigned)d->line_num == s->defn_line_number
-            && strcmp(d->filename, s->defn_name) == 0) {
-            return d;
-        }
-        found = find_host(d->first_child, s);
-    }
-    return found;
-}
-
 static int has_database(const ap_directive_t *d)
 {
     for (; d; d = d->next) {
@@ -142,6 +124,33 @@ static int has_database(const ap_directive_t *d)
         }
     }
     return 0;
+}
+
+/* What is known of the <VirtualHost> that made a server. */
+typedef enum { HOST_UNKNOWN = 0, HOST_SHARES, HOST_OWN } host_t;
+
+/* Told by file and line.  A file that is included twice has several of these,
+ * and <IfDefine> may have made them differ: one with a database of its own
+ * is enough. */
+static host_t find_host(const ap_directive_t *d, const server_rec *s)
+{
+    host_t found = HOST_UNKNOWN;
+
+    for (; d && found != HOST_OWN; d = d->next) {
+        host_t within;
+
+        if (apr_cstr_casecmp(d->directive, "<VirtualHost") == 0
+            && s->defn_name && d->filename
+            && (unsigned)d->line_num == s->defn_line_number
+            && strcmp(d->filename, s->defn_name) == 0) {
+            within = has_database(d->first_child) ? HOST_OWN : HOST_SHARES;
+        }
+        else {
+            within = find_host(d->first_child, s);
+        }
+        found = within > found ? within : found;
+    }
+    return found;
 }
 
 int token_tree_has_database(void)
@@ -186,9 +195,8 @@ apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
      * a line of its own is another database, were it only to be sure. */
     for (host = s->next; host; host = host->next) {
         token_server_conf_t *conf = own_conf(host, s, pconf);
-        const ap_directive_t *d = find_host(ap_conftree, host);
 
-        conf->store.database = !d || has_database(d->first_child)
+        conf->store.database = find_host(ap_conftree, host) != HOST_SHARES
             || asks_otherwise(conf, s) ? count++ : 0;
     }
     return count;

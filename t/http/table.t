@@ -208,9 +208,25 @@ CONF
 {
     my $other = AuthnToken::Test->new(db => 'pgsql', name => 'other',
         conf => '');
+    # One file for two hosts, of which the second has a database of its own.
+    my $twice = AuthnToken::Process::temp_dir() . '/host.conf';
+    AuthnToken::Conf::put($twice, <<"CONF");
+<VirtualHost 127.0.0.1:\${HOST_PORT}>
+    <IfDefine OTHER>
+        DBDParams "@{[ $other->db_params ]}"
+    </IfDefine>
+</VirtualHost>
+CONF
     my $site = make_site(name => 'hosts', conf => <<"CONF")->start;
 Listen 127.0.0.1:\@\@PORT2\@\@
 Listen 127.0.0.1:\@\@PORT3\@\@
+Listen 127.0.0.1:\@\@PORT4\@\@
+Listen 127.0.0.1:\@\@PORT5\@\@
+Define HOST_PORT \@\@PORT4\@\@
+Include "$twice"
+Define HOST_PORT \@\@PORT5\@\@
+Define OTHER
+Include "$twice"
 <VirtualHost 127.0.0.1:\@\@PORT2\@\@>
     ServerName other
     DBDParams "@{[ $other->db_params ]}"
@@ -238,6 +254,9 @@ CONF
     is_deeply [ map { $get->(1, $here), $get->(2, $here) } 1 .. 3 ],
         [ (200, 401) x 3 ],
         'a token of this database is good here and never there';
+    is_deeply [ map { $get->($_, $here), $get->($_, $there) } 4, 5 ],
+        [ 200, 401, 401, 200 ],
+        'hosts made by one file: each has its own database\'s tokens';
     is $get->(3, $there), 401, 'a host without DBD lines refuses the other';
     my $mark = $site->pg->log_mark;
     is $get->(3, $here), 200, 'a host without DBD lines takes ours';
