@@ -85,6 +85,20 @@ static int is_fresh(const question_t *q)
         && (age < UNKNOWN_TTL || !q->entry->record.is_inactive);
 }
 
+/* 1 when a token that has ended by the table may not have: another host saw
+ * it used, or a Django site with knox's AUTO_REFRESH, since it was checked. */
+static int may_last_longer(const question_t *q,
+                           const token_finding_t *finding)
+{
+    apr_int64_t end = finding->record.expires_at;
+
+    return finding->reason == TOKEN_REASON_EXPIRED
+        && (q->now < end
+            || (q->now - get_age(q) < end
+                && token_store_has(token_conf_store(q->r->server),
+                                   TOKEN_SQL_REFRESH)));
+}
+
 /* 1 when the table alone can answer; the finding is filled all the same,
  * for the case that the database does not. */
 static int ask_table(question_t *q, token_finding_t *finding)
@@ -114,15 +128,14 @@ static int ask_table(question_t *q, token_finding_t *finding)
     if (finding->verdict == TOKEN_GRANTED) {
         token_table_use(&q->key, q->entry, q->now);
     }
-    else if (token_record_is_idle(&finding->record, q->now)) {
-        /* Another host may have seen it used. */
+    else if (may_last_longer(q, finding)) {
         return 0;
     }
     return is_fresh(q);
 }
 
 /* 1 when an old entry is still good enough.  What ended a token ended it for
- * ever; but a user may have become active again. */
+ * ever, or it may last longer; and a user may have become active again. */
 static int is_usable(const question_t *q, const token_finding_t *finding)
 {
     const token_dir_conf_t *conf = token_conf_dir(q->r);
@@ -131,7 +144,8 @@ static int is_usable(const question_t *q, const token_finding_t *finding)
         return 1;
     }
     if (q->status != TOKEN_TABLE_RECORD
-        || finding->reason == TOKEN_REASON_INACTIVE) {
+        || finding->reason == TOKEN_REASON_INACTIVE
+        || may_last_longer(q, finding)) {
         return 0;
     }
     return finding->verdict == TOKEN_DENIED

@@ -12,6 +12,7 @@ use strict;
 use warnings;
 
 use AuthnToken::Django;
+use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
 use AuthnToken::Token qw(auth);
 use Digest::SHA qw(sha256_hex sha512_hex);
@@ -158,6 +159,19 @@ sub knox {
     seen($site, $aged, '/sliding/');
     cmp_ok $expiry->($aged) - time, '<=', 200,
         '... and not past AuthTokenLifetime from its creation';
+
+    # AUTO_REFRESH by Django, which knows nothing of the table.
+    my $moved = $add->('alice', moment(2));
+    is seen($site, $moved, '/kept/'), '200 alice - -', 'a token near its end';
+    my $over = time + 2;
+    $dbh->do('UPDATE knox_authtoken SET expiry = ? WHERE digest = ?', undef,
+        moment(3600), $digest->($moved));
+    poll(sub { time > $over + 1 }, 10);
+    is seen($site, $moved, '/kept/'), '200 alice - -',
+        '... is good behind it, when Django has moved it';
+    my $ends = $add->('alice', moment(2));
+    is seen($site, $ends, '/kept/'), '200 alice - -', '... another is not';
+    ok poll(sub { seen($site, $ends, '/kept/') eq 401 }, 10), '... so this one ends';
 
     # A login.
     my $login = $site->request('POST', '/login/', {},

@@ -53,8 +53,12 @@ my $never = $site->login('alice', 'wonder-land')->{token};
 my $revoked = $site->login('bob', 'builder')->{token};
 my $ending = $site->login('bob', 'builder', expires_in => 8)->{token};
 
+my $idle = $site->login('bob', 'builder');
+$site->dbh->do('UPDATE auth_token SET idle_timeout = 4 WHERE digest LIKE ?',
+    undef, "$idle->{id}%");
+
 is $site->get('/long/', auth($_))->code, 200, 'a token is good before'
-    for $good, $revoked, $ending;
+    for $good, $revoked, $ending, $idle->{token};
 $site->httoken('revoke', substr sha256_hex($revoked), 0, 16);
 ok poll(sub { $site->get('/long/', auth($revoked))->code == 401 }, 15),
     'one of them is revoked';
@@ -85,6 +89,9 @@ ok poll(sub { $site->get('/long/', auth($ending))->code == 401 }, 20),
     'a token that ends within the window is refused from then on';
 is $site->get('/long/', auth($revoked))->code, 401,
     'the revoked one is refused all the time';
+# More than four seconds have passed; that one took eight.
+is $site->get('/long/', auth($idle->{token}))->code, 503,
+    'one that is idle may have been used on another host';
 $site->log_like(qr/of user bob refused: expired/, 'the log says expired');
 my $id = substr sha256_hex($revoked), 0, 16;
 $site->log_like(qr/token $id .* refused: revoked/, 'and revoked');
@@ -98,5 +105,7 @@ is $site->get('/long/', auth($revoked))->code, 401,
     'the revoked one is still refused';
 is $site->get('/long/', auth($ending))->code, 401,
     'and so is the one that has ended';
+is $site->get('/long/', auth($idle->{token}))->code, 401,
+    'and the idle one, for nobody used it';
 
 finish();
