@@ -152,14 +152,19 @@ void token_http_error_body(request_rec *r, int status, const char *detail)
     json_decref(json);
     if (text) {
         ap_custom_response(r, status, text);
-        apr_table_setn(r->notes, JSON_NOTE, "1");
+        apr_table_set(r->notes, JSON_NOTE, text);
     }
     free(text);
 }
 
 void token_http_insert_error_filter(request_rec *r)
 {
-    if (apr_table_get(r->notes, JSON_NOTE)) {
+    const char *text = apr_table_get(r->notes, JSON_NOTE);
+
+    if (text) {
+        /* httpd may have made a 407 of it, and mod_dir may have handed on
+         * the note of a sub-request, without the body. */
+        ap_custom_response(r, r->status, text);
         ap_add_output_filter(JSON_FILTER, NULL, r, r->connection);
     }
 }

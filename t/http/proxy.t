@@ -210,7 +210,12 @@ CONF
             timeout => 10)->{responses}[0];
     };
 
-    my $response = $via->("Token $token");
+    my $response = $via->('Token abc');
+    is $response->code, 407, 'errors: a bad token is 407';
+    is $response->header('Content-Type'), 'application/json',
+        'errors: AuthTokenErrorBody json, the type';
+    is $response->content, '{"detail":"Invalid token."}', 'errors: the body';
+    $response = $via->("Token $token");
     is $response->code, 503, 'errors: nobody is there';
     unlike $response->content, qr/REMOTE_USER|\Q$token\E/,
         'errors: the proxy\'s user is none of the server\'s, whose page it is';

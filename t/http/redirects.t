@@ -51,6 +51,16 @@ HTACCESS
     AuthTokenScheme Bearer
     Require valid-user
 </Location>
+<Location "/open-index/">
+    Require all granted
+</Location>
+<Location "/open-index/index.html">
+    AuthType Token
+    AuthName "index"
+    AuthTokenErrorBody json
+    Require valid-user
+</Location>
+Alias "/open-index" "@@DOCROOT@@/api"
 <Location "/errors/">
     AuthType Token
     AuthName "errors"
@@ -155,6 +165,15 @@ for my $case ([ '/api/' => "api index\n", 'a directory with an index' ],
         'and each challenge once';
     like(($site->access_lines(qr{GET /errors-env/x}))[-1], qr/- malformed$/,
         'the access log has the reason');
+}
+
+{
+    my $response = $site->get('/open-index/');
+    is $response->code, 401, 'a protected index of an open directory: 401';
+    is $response->header('Content-Type'), 'application/json',
+        'AuthTokenErrorBody json, through mod_dir';
+    is $response->content, '{"detail":"Authentication credentials were not '
+        . 'provided."}', 'and the body is JSON';
 }
 
 # --- the header taken away ---
