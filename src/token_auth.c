@@ -104,6 +104,7 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
     memo->id[0] = '\0';
     memo->text = apr_pstrmemdup(initial->pool, text, len);
     memo->server = r->server;
+    token_conf_trust(&memo->trust, token_conf_dir(r));
     memo->finding.reason = TOKEN_REASON_MALFORMED;
     if (token_conf_is_token(r->server, text, len, 0, &schema)) {
         look_up(r, memo, len, schema);
@@ -114,8 +115,9 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
 
 /* --- what follows from it --- */
 
-/* Names that begin alike are what apr_table_setn() is slowest with. */
-static void export_env(request_rec *r, token_memo_t *memo)
+/* Says whose token it is, to applications and the client.  Names that begin
+ * alike are what apr_table_setn() is slowest with. */
+static void export_token(request_rec *r, token_memo_t *memo)
 {
     apr_table_t *env = r->subprocess_env;
     char *date = apr_palloc(r->pool, TOKEN_DATE_SIZE);
@@ -128,6 +130,10 @@ static void export_env(request_rec *r, token_memo_t *memo)
     put(env, "AUTHENTICATE_TOKEN_CLIENT", memo->finding.record.client);
     put(env, "AUTHENTICATE_TOKEN_SCOPE", memo->finding.record.scope);
     put(env, "AUTHENTICATE_TOKEN_EXPIRES", date);
+    /* mod_dir's sub-request would add a second one. */
+    if (!r->main && token_conf_expiry_header(token_conf_dir(r))) {
+        token_http_expires(r, memo->finding.record.expires_at);
+    }
     memo->exported = r;
 }
 
@@ -145,11 +151,7 @@ static int grant(request_rec *r, token_memo_t *memo)
         return 0;
     }
     r->user = (char *)memo->finding.record.username;
-    export_env(r, memo);
-    /* mod_dir's sub-request would add a second one. */
-    if (!r->main && token_conf_expiry_header(token_conf_dir(r))) {
-        token_http_expires(r, memo->finding.record.expires_at);
-    }
+    export_token(r, memo);
     return 1;
 }
 
@@ -398,7 +400,7 @@ int token_auth_fixups(request_rec *r)
     if (memo && token_memo_made_user(memo, r) && memo->exported != r) {
         /* httpd skips authentication, and renames the environment, where a
          * redirect stays within one configuration. */
-        export_env(r, memo);
+        export_token(r, memo);
     }
     else if (memo && memo->refused && !r->user) {
         export_reason(r, memo->refused);

@@ -246,6 +246,13 @@ apr_int64_t token_conf_rotation_grace(const token_dir_conf_t *conf)
                                          : conf->rotation_grace;
 }
 
+void token_conf_trust(token_trust_t *trust, const token_dir_conf_t *conf)
+{
+    trust->cache_ttl = token_conf_cache_ttl(conf);
+    trust->stale_window = token_conf_stale_window(conf);
+    trust->rotation_grace = token_conf_rotation_grace(conf);
+}
+
 const token_quota_t *token_conf_max_per_user(const token_dir_conf_t *conf)
 {
     return conf->max_per_user.count == UNSET ? &default_max_per_user

@@ -74,6 +74,15 @@ apr_int64_t token_conf_idle_timeout(const token_dir_conf_t *conf);
 
 /* Seconds a token is good after it was rotated away. */
 apr_int64_t token_conf_rotation_grace(const token_dir_conf_t *conf);
+
+/* What a verdict depends on besides the token. */
+typedef struct {
+    apr_int64_t cache_ttl;
+    apr_int64_t stale_window;
+    apr_int64_t rotation_grace;
+} token_trust_t;
+
+void token_conf_trust(token_trust_t *trust, const token_dir_conf_t *conf);
 const token_quota_t *token_conf_max_per_user(const token_dir_conf_t *conf);
 int token_conf_expiry_header(const token_dir_conf_t *conf);
 

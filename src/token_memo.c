@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Decides where a verdict is kept and whether it may be used again: only
- * for the same token and the same server. */
+ * for the same token, the same server, and a place that trusts as much. */
 #include <string.h>
 
 #include "httpd.h"
@@ -50,6 +50,12 @@ int token_memo_made_user(const token_memo_t *memo, const request_rec *r)
 int token_memo_is_of(const token_memo_t *memo, const request_rec *r,
                      const char *text, apr_size_t len)
 {
-    return memo->text && memo->server == r->server
-        && strlen(memo->text) == len && memcmp(memo->text, text, len) == 0;
+    token_trust_t trust;
+
+    if (!memo->text || memo->server != r->server || strlen(memo->text) != len
+        || memcmp(memo->text, text, len) != 0) {
+        return 0;
+    }
+    token_conf_trust(&trust, token_conf_dir(r));
+    return memcmp(&memo->trust, &trust, sizeof(trust)) == 0;
 }

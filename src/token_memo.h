@@ -3,12 +3,13 @@
 
 /* What was found out about a request's token, kept with the initial
  * request, so that its sub-requests and internal redirects need not ask
- * again.  The verdict is kept, the policy of a location is not. */
+ * again where as much would be trusted. */
 #ifndef TOKEN_MEMO_H
 #define TOKEN_MEMO_H
 
 #include "httpd.h"
 
+#include "token_conf.h"
 #include "token_lookup.h"
 
 /* What token_authz keeps while Require lines are evaluated. */
@@ -17,6 +18,7 @@ typedef struct token_memo_authz_t token_memo_authz_t;
 typedef struct token_memo_t {
     const char *text;           /* the token; NULL: nothing was judged */
     const server_rec *server;   /* whose database was asked */
+    token_trust_t trust;        /* of the place that it was judged for */
     token_finding_t finding;
     char id[TOKEN_ID_LEN + 1];  /* "" for a malformed token */
     token_reason_t refused;     /* why the client got 401 */
@@ -39,7 +41,8 @@ token_memo_t *token_memo_get(request_rec *r);
  * of another request's token, is not. */
 int token_memo_made_user(const token_memo_t *memo, const request_rec *r);
 
-/* 1 when it holds the verdict on this token by this server's database. */
+/* 1 when it holds the verdict on this token, by this server's database and
+ * by what r's place trusts. */
 int token_memo_is_of(const token_memo_t *memo, const request_rec *r,
                      const char *text, apr_size_t len);
 

@@ -26,6 +26,7 @@ RewriteEngine On
 RewriteRule "^rewritten$" "/api/env" [L]
 RewriteRule "^by-env$" "/api/env?scope=%{ENV:AUTHENTICATE_TOKEN_SCOPE}" [L]
 RewriteRule "^elsewhere$" "/second/env" [L]
+RewriteRule "^strictly$" "/strict/env" [L]
 FallbackResource disabled
 HTACCESS
     conf => <<'CONF');
@@ -49,6 +50,12 @@ HTACCESS
     AuthType Token
     AuthName "second"
     AuthTokenScheme Bearer
+    Require valid-user
+</Location>
+<Location "/strict/">
+    AuthType Token
+    AuthName "strict"
+    AuthTokenRotationGrace 0
     Require valid-user
 </Location>
 <Location "/open-index/">
@@ -91,7 +98,7 @@ Alias "/open-index" "@@DOCROOT@@/api"
 </Directory>
 Alias "/hidden" "@@DOCROOT@@/api"
 Alias "/basic" "@@DOCROOT@@/api"
-ScriptAliasMatch "^/(?:api|second|open|hidden|basic)/env$" "@@TMP@@/cgi-bin/env"
+ScriptAliasMatch "^/(?:api|second|strict|open|hidden|basic)/env$" "@@TMP@@/cgi-bin/env"
 CONF
 $site->start;
 
@@ -196,5 +203,44 @@ for my $case ([ '/api/' => "api index\n", 'a directory with an index' ],
         'Off: with the provider an index is found';
     unlike $site->get('/basic/rewritten', basic($token))->content,
         qr/HTTP_AUTHORIZATION/, 'Off: the provider\'s stays away, too';
+}
+
+# --- what a place trusts ---
+
+is $site->get('/api/strictly', @good)->code, 200,
+    'a place without AuthTokenRotationGrace takes a good token';
+{
+    my $old = $site->login('bob', 'builder');
+    my @old = (Authorization => "Token $old->{token}");
+    $site->dbh->do('UPDATE auth_token SET superseded_at = '
+        . (AuthnToken::Test::database() eq 'pgsql' ? 'now()'
+            : q{CAST(strftime('%s', 'now') AS INTEGER)})
+        . ' WHERE digest LIKE ?', undef, "$old->{id}%");
+    is $site->get('/api/env', @old)->code, 200,
+        'one that was rotated is good where there is a grace';
+    is $site->get('/api/strictly', @old)->code, 401,
+        '... and not behind that where there is none';
+}
+$site->allow_log(qr/it may have been stolen/);
+$site->log_like(qr/refused: reuse/, '... and the log says why');
+
+# --- without mod_allowmethods ---
+
+{
+    my $plain = AuthnToken::Test->new(modules => ['-allowmethods'],
+        name => 'no mod_allowmethods',
+        htaccess => { 'api' => "RewriteEngine On\n"
+            . qq{RewriteRule "^rewritten\$" "data.json" [L]\n} },
+        conf => AuthnToken::Conf::default_text(1)
+            . qq{<Location "/api/">\nAuthTokenExpiryHeader On\n</Location>\n}
+        )->start;
+    my @token = (Authorization => 'Token '
+        . $plain->login('alice', 'wonder-land')->{token});
+
+    ok $plain->get("/api/$_", @token)->header('Token-Expires'),
+        "Token-Expires: /api/$_" for qw(data.json rewritten);
+    is scalar(() = $plain->log_lines(
+        qr/of user alice granted/)), 2,
+        '... where httpd authenticates a request once';
 }
 finish();

@@ -85,8 +85,9 @@ sub modules {
     $add->("mpm_$mpm") if !$config->{modules}{"$mpm.c"};
     # cgid's daemon replaces cgi; both would fight for one handler.
     $seen{cgi} = 1 if grep { $_ eq 'cgid' } @extra;
+    $seen{$_} = 1 for map { /^-(\w+)$/ } @extra;
     $add->($_, 1) for @base;
-    $add->($_) for @extra;
+    $add->($_) for grep { !/^-/ } @extra;
     undef $add;
     return $text;
 }

@@ -30,7 +30,7 @@ my $number = 0;
 
 # new(%arg): a site, not yet started.  All are optional:
 #   conf      the test's part of httpd.conf; default: DESIGN section 2
-#   modules   [names without mod_] loaded beside the usual ones
+#   modules   [names without mod_] loaded beside the usual ones; "-NAME" is not
 #   module    0: without mod_authn_token; or another path of it
 #   mpm       event or prefork; mpm_conf: its lines instead of the default
 #   db        sqlite3, pgsql or none
