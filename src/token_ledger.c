@@ -85,6 +85,66 @@ token_ledger_status_t token_ledger_change(
     return status;
 }
 
+/* --- tokens taken back --- */
+
+typedef struct {
+    statement_t statement;
+    const char *username;
+    apr_array_header_t *revoked;        /* token_record_t */
+    int earlier;                /* of these, by attempts before this one */
+} revocation_t;
+
+/* An attempt whose end was not heard of may have revoked what it answered:
+ * the next one finds it again, or it was so.  Either way it counts once. */
+static void keep_revoked(void *baton, const token_record_t *record)
+{
+    revocation_t *revocation = baton;
+    int i;
+
+    for (i = 0; i < revocation->earlier; i++) {
+        if (strcmp(APR_ARRAY_IDX(revocation->revoked, i, token_record_t).id,
+                   record->id) == 0) {
+            return;
+        }
+    }
+    APR_ARRAY_PUSH(revocation->revoked, token_record_t) = *record;
+}
+
+static int revoke_rows(token_sql_t *sql, void *baton, int attempt)
+{
+    revocation_t *revocation = baton;
+    int rc = token_sql_begin(sql);
+
+    revocation->earlier = revocation->revoked->nelts;
+    if (rc == 0) {
+        rc = token_sql_lock(sql, revocation->username,
+                            revocation->statement.pool);
+    }
+    if (rc == 0) {
+        rc = run_statement(sql, &revocation->statement, attempt);
+    }
+    return rc ? rc : token_sql_commit(sql);
+}
+
+token_ledger_status_t token_ledger_revoke(
+    const token_store_t *store, const char *username, token_sql_name_t name,
+    const char **args, apr_array_header_t *revoked)
+{
+    revocation_t revocation;
+
+    revocation.statement.pool = store->pool;
+    revocation.statement.name = name;
+    revocation.statement.args = args;
+    revocation.statement.each = keep_revoked;
+    revocation.statement.baton = &revocation;
+    revocation.username = username;
+    revocation.revoked = revoked;
+    if (!token_store_run(store, revoke_rows, &revocation, TOKEN_STORE_WRITE)) {
+        return TOKEN_LEDGER_DOWN;
+    }
+    return revoked->nelts ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
+}
+
 static void count_one(void *baton, const token_record_t *record)
 {
     (void)record;
@@ -287,7 +347,6 @@ static int insert_record(const token_sql_t *sql, issue_t *issue, int attempt)
 static int check_room(const token_sql_t *sql, issue_t *issue)
 {
     const char *args[1];
-    int locks = 0;
     int rc;
 
     issue->status = TOKEN_LEDGER_DONE;
@@ -295,8 +354,7 @@ static int check_room(const token_sql_t *sql, issue_t *issue)
         return 0;
     }
     args[0] = issue->record->username;
-    rc = token_sql_select(sql, TOKEN_SQL_LOCK_USER, args, count_one, &locks,
-                          issue->pool);
+    rc = token_sql_lock(sql, issue->record->username, issue->pool);
     issue->count = 0;
     if (rc == 0 && issue->quota->refuse) {
         rc = token_sql_select(sql, TOKEN_SQL_COUNT, args, count_other, issue,

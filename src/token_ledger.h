@@ -58,6 +58,14 @@ token_ledger_status_t token_ledger_rotate(
     const char heir_digest[TOKEN_DIGEST_LEN + 1],
     const token_record_t *heir);
 
+/* Revokes a user's tokens by one of the statements that do so, behind any
+ * rotation of his that is under way; revoked gets what there was
+ * (token_record_t).  DONE, NONE when there was nothing, DOWN: it may have
+ * happened or not. */
+token_ledger_status_t token_ledger_revoke(
+    const token_store_t *store, const char *username, token_sql_name_t name,
+    const char **args, apr_array_header_t *revoked);
+
 /* Notes what became of tokens (token_record_t), where that is wanted.  They
  * are so already: a failure is logged, and nothing else. */
 void token_ledger_note(const token_store_t *store, const char *event,

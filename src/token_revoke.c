@@ -73,50 +73,43 @@ void token_revoke_forget_unknown(const token_store_conf_t *conf,
 
 /* --- the database --- */
 
-/* What a statement has revoked. */
-typedef struct {
-    token_store_t store;
-    apr_array_header_t *records;        /* token_record_t */
-} revoked_t;
-
-static void bury_revoked(void *baton, const token_record_t *record)
-{
-    revoked_t *revoked = baton;
-
-    token_revoke_bury(revoked->store.conf, record);
-    APR_ARRAY_PUSH(revoked->records, token_record_t) = *record;
-}
-
 /* The revocation first: it never waits for the note of it. */
-static token_ledger_status_t revoke_records(request_rec *r,
-                                            revoked_t *revoked,
+static token_ledger_status_t revoke_records(const token_store_t *store,
                                             token_sql_name_t name,
+                                            const char *username,
                                             const char **args,
-                                            apr_pool_t *pool)
+                                            apr_array_header_t **revoked)
 {
     token_ledger_status_t status;
+    int i;
 
-    token_revoke_bind(&revoked->store, r, pool);
-    revoked->records = apr_array_make(pool, 4, sizeof(token_record_t));
-    status = token_ledger_select(&revoked->store, name, args,
-                                 TOKEN_STORE_WRITE, bury_revoked, revoked);
-    token_ledger_note(&revoked->store, TOKEN_EVENT_REVOKED,
-                      revoked->records);
+    *revoked = apr_array_make(store->pool, 4, sizeof(token_record_t));
+    status = token_ledger_revoke(store, username, name, args, *revoked);
+    if (status == TOKEN_LEDGER_DONE) {
+        for (i = 0; i < (*revoked)->nelts; i++) {
+            token_revoke_bury(store->conf, &APR_ARRAY_IDX(*revoked, i,
+                                                          token_record_t));
+        }
+        token_ledger_note(store, TOKEN_EVENT_REVOKED, *revoked);
+    }
     return status;
 }
 
 static token_ledger_status_t revoke_own(request_rec *r,
                                         token_sql_name_t name,
+                                        const char *username,
                                         const char **args)
 {
-    revoked_t revoked;
-    token_ledger_status_t status = revoke_records(r, &revoked, name, args,
-                                                  r->pool);
+    apr_array_header_t *revoked;
+    token_store_t store;
+    token_ledger_status_t status;
     int i;
 
-    for (i = 0; i < revoked.records->nelts; i++) {
-        const token_record_t *record =
-            &APR_ARRAY_IDX(revoked.records, i, token_record_t);
+    token_revoke_bind(&store, r, r->pool);
+    status = revoke_records(&store, name, username, args, &revoked);
+    for (i = 0; status == TOKEN_LEDGER_DONE && i < revoked->nelts; i++) {
+        const token_record_t *record = &APR_ARRAY_IDX(revoked, i,
+                                                      token_record_t);
 
         ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                       "token %.*s of user %s, client %s revoked by its "
@@ -134,7 +127,7 @@ token_ledger_status_t token_revoke_one(request_rec *r, const char *username,
     args[0] = username;
     args[1] = id;
     args[2] = apr_pstrcat(r->pool, id, "g", NULL);
-    return revoke_own(r, TOKEN_SQL_REVOKE_OWN, args);
+    return revoke_own(r, TOKEN_SQL_REVOKE_OWN, username, args);
 }
 
 token_ledger_status_t token_revoke_all(request_rec *r, const char *username)
@@ -142,7 +135,7 @@ token_ledger_status_t token_revoke_all(request_rec *r, const char *username)
     const char *args[1];
 
     args[0] = username;
-    return revoke_own(r, TOKEN_SQL_REVOKE_ALL, args);
+    return revoke_own(r, TOKEN_SQL_REVOKE_ALL, username, args);
 }
 
 static void note_reuse(const token_store_t *store,
@@ -160,14 +153,16 @@ void token_revoke_family(request_rec *r, apr_pool_t *pool,
                          const token_record_t *record, apr_int64_t grace)
 {
     const char *args[3];
-    revoked_t revoked;
+    apr_array_header_t *revoked;
+    token_store_t store;
 
     args[0] = record->family;
     args[1] = digest;
     args[2] = apr_psprintf(pool, "%" APR_INT64_T_FMT, grace);
-    if (revoke_records(r, &revoked, TOKEN_SQL_REVOKE_FAMILY, args, pool)
-        == TOKEN_LEDGER_DONE) {
-        note_reuse(&revoked.store, record);
+    token_revoke_bind(&store, r, pool);
+    if (revoke_records(&store, TOKEN_SQL_REVOKE_FAMILY, record->username,
+                       args, &revoked) == TOKEN_LEDGER_DONE) {
+        note_reuse(&store, record);
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                       "token %s of user %s, client %s was used from %s "
                       "after it had been rotated: it may have been stolen; "

@@ -365,12 +365,31 @@ static int query(const token_sql_t *sql, const char *text)
 
 int token_sql_begin(token_sql_t *sql)
 {
-    /* SQLite: a lock for writing from the start, or none. */
+    /* SQLite: a lock for writing from the start, or none.  PostgreSQL: each
+     * statement sees what is there when it begins, also where the role's
+     * default is another: what waited for a lock must. */
     int rc = query(sql, strcmp(sql->dialect->driver, "sqlite3") == 0
-                   ? "BEGIN IMMEDIATE" : "BEGIN");
+                   ? "BEGIN IMMEDIATE"
+                   : "BEGIN ISOLATION LEVEL READ COMMITTED");
 
     sql->is_open = rc == 0;
     return rc;
+}
+
+static void pass_over(void *baton, const token_record_t *record)
+{
+    (void)baton;
+    (void)record;
+}
+
+int token_sql_lock(const token_sql_t *sql, const char *username,
+                   apr_pool_t *pool)
+{
+    const char *args[1];
+
+    args[0] = username;
+    return token_sql_select(sql, TOKEN_SQL_LOCK_USER, args, pass_over, NULL,
+                            pool);
 }
 
 int token_sql_commit(token_sql_t *sql)
@@ -432,7 +451,10 @@ int token_sql_rotate(token_sql_t *sql, const token_rotation_t *rotation,
     args[0] = rotation->digest;
     /* Of two at once the second waits here for the first, and finds the
      * token superseded then. */
-    rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, rows, pool);
+    rc = token_sql_lock(sql, rotation->heir->username, pool);
+    if (rc == 0) {
+        rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, rows, pool);
+    }
     if (rc == 0 && *rows == 0) {
         token_sql_rollback(sql);
         return 0;

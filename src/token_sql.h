@@ -99,6 +99,12 @@ int token_sql_note(const token_sql_t *sql, const char *event,
  * that is lost.  What fails in between leaves it open, so that
  * apr_dbd_error() can still tell why: roll it back then. */
 int token_sql_begin(token_sql_t *sql);
+
+/* First in a transaction: what else needs it for this user waits for the end.
+ * A statement sees what was there when it began: without it a revocation of
+ * all that waits for a rotation would not see the heir. */
+int token_sql_lock(const token_sql_t *sql, const char *username,
+                   apr_pool_t *pool);
 int token_sql_commit(token_sql_t *sql);
 void token_sql_rollback(token_sql_t *sql);
 

@@ -150,6 +150,17 @@ static int select_revoked(httoken_tool_t *tool, const char *user,
                                args, revoked);
 }
 
+/* A rotation under way is waited for: its heir goes, too. */
+static int lock_user(httoken_tool_t *tool, const char *user)
+{
+    int rc = begin(tool);
+    int error = rc == HTTOKEN_GOOD
+        ? token_sql_lock(&tool->db.sql, user, tool->pool) : 0;
+
+    return error ? httoken_tool_fail(tool, "cannot lock the user", error)
+                 : rc;
+}
+
 static int revoke_tokens(httoken_tool_t *tool, const char *user, int *rows)
 {
     apr_array_header_t *revoked;
@@ -157,7 +168,7 @@ static int revoke_tokens(httoken_tool_t *tool, const char *user, int *rows)
     int i;
 
     if (rc == HTTOKEN_GOOD) {
-        rc = begin(tool);
+        rc = lock_user(tool, user);
     }
     if (rc == HTTOKEN_GOOD) {
         rc = select_revoked(tool, user, &revoked);

@@ -1,0 +1,131 @@
+# Copyright (C) 2026 the mod_authn_token authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# profiles: pgsql-event
+#
+# Changes that meet: a revocation of all that comes while a rotation has not
+# ended gets its heir, too.  The table of events, locked, holds each change
+# where it is wanted.
+use strict;
+use warnings;
+
+use AuthnToken::Process qw(poll);
+use AuthnToken::Test;
+use AuthnToken::Token qw(auth);
+use JSON::PP qw(decode_json);
+use POSIX ();
+use Test::More;
+
+my $site = AuthnToken::Test->new(conf => <<'CONF')->start;
+AuthTokenAudit On
+AuthTokenQueryTimeout 20s
+<Location "/api-token-auth/">
+    SetHandler token-login
+    AuthTokenLoginProvider file
+    AuthUserFile @@HTPASSWD@@
+    AuthTokenScope read write
+</Location>
+<Location "/tokens/">
+    SetHandler token-manage
+    AuthType Token
+    AuthName "tokens"
+    Require valid-user
+</Location>
+<Location "/api/">
+    AuthType Token
+    AuthName "api"
+    AuthTokenCacheTTL 0
+    AuthTokenRotationGrace 0
+    Require valid-user
+</Location>
+CONF
+$site->allow_log(qr/it may have been stolen/);
+my $dbh = $site->dbh;
+
+sub code_of { return $site->get('/api/', auth($_[0]))->code }
+sub login { return $site->login('alice', 'wonder-land')->{token} }
+
+# send_to($method, $path, $token): a request whose answer is read later.
+sub send_to {
+    my ($method, $path, $token) = @_;
+    my $connection = $site->connection;
+    my $body = $method eq 'POST' ? "Content-Type: application/json\r\n"
+        . "Content-Length: 2\r\n\r\n{}" : "\r\n";
+
+    $connection->write("$method $path HTTP/1.1\r\nHost: x\r\n"
+        . "Authorization: Token $token\r\nConnection: close\r\n$body");
+    return $connection;
+}
+
+sub waiting {
+    my ($count) = @_;
+    return poll(sub {
+        my ($now) = $dbh->selectrow_array('SELECT count(*) FROM pg_locks l'
+            . ' JOIN pg_database d ON d.oid = l.database AND NOT l.granted'
+            . ' AND d.datname = current_database()');
+        return $now == $count;
+    }, 10);
+}
+
+# while_rotating($token, $revoke): what a rotation of the token answers that
+# the revocation finds half done.
+sub while_rotating {
+    my ($what, $token, $revoke) = @_;
+
+    $dbh->begin_work;
+    $dbh->do('LOCK TABLE auth_token_event IN SHARE MODE');
+    my $rotation = send_to('POST', '/tokens/self/rotate', $token);
+    ok waiting(1), "$what: a rotation is half done";
+    my $end = $revoke->();
+    ok waiting(2), "$what: the revocation waits for it";
+    $dbh->commit;
+    my $answer = $rotation->read('POST', 10);
+    is $answer->code, 200, "$what: the rotation is answered";
+    $end->();
+    my $heir = decode_json($answer->content)->{token};
+    $site->secret($heir, 'an heir');
+    is code_of($heir), 401, "$what: its heir is revoked";
+    return;
+}
+
+{
+    my ($thief, $mine) = (login(), login());
+    while_rotating('all', $thief, sub {
+        my $revocation = send_to('DELETE', '/tokens/', $mine);
+        return sub {
+            is $revocation->read('DELETE', 10)->code, 204, 'all: 204';
+        };
+    });
+    is code_of($_), 401, 'all: so are all others' for $thief, $mine;
+}
+
+{
+    my $thief = login();
+    while_rotating('httoken', $thief, sub {
+        my $pid = fork // die "fork: $!\n";
+        if (!$pid) {
+            my $result = $site->httoken('revoke', '--user', 'alice');
+            POSIX::_exit($result->{rc} ? 1 : 0);
+        }
+        return sub {
+            waitpid $pid, 0;
+            is $?, 0, 'httoken: it says so';
+        };
+    });
+}
+
+{
+    my $old = login();
+    my $answer = $site->request('POST', '/tokens/self/rotate', { auth($old),
+        'Content-Type' => 'application/json' }, '{}');
+    my $token = decode_json($answer->content)->{token};
+    $site->secret($token, 'an heir');
+    while_rotating('family', $token, sub {
+        my $use = send_to('GET', '/api/', $old);
+        return sub {
+            is $use->read('GET', 10)->code, 401,
+                'family: who shows the old token is refused';
+        };
+    });
+}
+finish();
