@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Proves: installing once more, as an upgrade does, leaves what the
-# administrator edited as it is, and says where the new text is.
+# administrator edited as it is, and says where the new text is; the directory
+# for databases stays whose it is.
 # profiles: unit
 
 use strict;
@@ -26,6 +27,10 @@ for my $where ([ 'on Debian', '/etc/mods', 'IS_DEBIAN=1' ],
 {
     my ($name, $dir, @more) = @$where;
     upgrade($name, tempdir(CLEANUP => 1), $dir, 'MODS=/etc/mods', @more);
+}
+SKIP: {
+    skip 'only root can give a directory away', 4 if $> != 0;
+    state_directory(tempdir(CLEANUP => 1));
 }
 done_testing();
 
@@ -67,5 +72,23 @@ sub upgrade {
         ok(slurp("$file.new") . "# ours\n" eq $old{$file}, 'beside the new');
         like($said, qr/^Kept: \Q$file\E; .* \Q$file\E\.new$/m, 'it is told');
     }
+    return;
+}
+
+# Where there is no DESTDIR, everything else is put below one by its names.
+sub state_directory {
+    my ($root) = @_;
+    my $dir = "$root/state";
+    my @make = ('DESTDIR=', "STATEDIR=$dir", 'HTTPD_USER=daemon',
+        "PREFIX=$root/usr", "LIBEXECDIR=$root/modules", "MODS=$root/mods");
+
+    install(@make);
+    is(getpwuid((stat $dir)[4]), 'daemon', "the directory is httpd's user's");
+    is((stat $dir)[2] & 0777, 0750, 'and nobody else looks into it');
+    chown 0, 0, $dir or die "$dir: $!\n";
+    chmod 0711, $dir or die "$dir: $!\n";
+    install(@make);
+    is((stat $dir)[4], 0, 'one that is there stays its owner\'s');
+    is((stat $dir)[2] & 0777, 0711, 'with its mode');
     return;
 }
