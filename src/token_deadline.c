@@ -35,6 +35,16 @@ apr_status_t token_deadline_create(token_deadline_t **deadline,
     return rv;
 }
 
+int token_deadline_holds(const char *driver)
+{
+#ifdef HAVE_LIBPQ
+    (void)driver;
+    return 1;
+#else
+    return strcmp(driver, "pgsql") != 0;
+#endif
+}
+
 /* A second descriptor of the connection's socket, or -1. */
 static int get_socket(const apr_dbd_driver_t *driver, apr_dbd_t *handle)
 {

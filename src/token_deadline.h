@@ -27,6 +27,10 @@ typedef struct token_overdue_t {
 apr_status_t token_deadline_create(token_deadline_t **deadline,
                                    apr_pool_t *pool);
 
+/* 0 where a statement of this driver waits without end: PostgreSQL's is
+ * bounded by a build with libpq, SQLite's by SQLite. */
+int token_deadline_holds(const char *driver);
+
 /* A statement begins on a connection and may take timeout. */
 void token_deadline_begin(token_deadline_t *deadline,
                           token_overdue_t *statement,

@@ -21,6 +21,7 @@
 
 #include "token_clock.h"
 #include "token_conf.h"
+#include "token_deadline.h"
 #include "token_jobs.h"
 #include "token_ledger.h"
 #include "token_revoke.h"
@@ -413,6 +414,27 @@ static int is_rehearsal(void)
     return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
 }
 
+static void note_unbounded(void *baton, const char *driver,
+                           const char *params)
+{
+    (void)params;
+    *(int *)baton |= !token_deadline_holds(driver);
+}
+
+static void check_deadlines(server_rec *s, apr_pool_t *ptemp)
+{
+    int unbounded = 0;
+
+    token_tree_databases(note_unbounded, &unbounded, ptemp);
+    if (unbounded) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "this module was built without libpq: "
+                     "AuthTokenQueryTimeout is not kept, and a PostgreSQL "
+                     "that is stopped would hold httpd's workers; install "
+                     "libpq-dev and build again");
+    }
+}
+
 int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *s)
 {
@@ -431,6 +453,7 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                      "name fewer slots (560 bytes each)");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    check_deadlines(s, ptemp);
     token_setup_start(s, ptemp);
     rv = add_job("_authn_token_deadline_", 0, DEADLINE_INTERVAL, NULL,
                  do_deadlines, pconf);
