@@ -13,21 +13,21 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
 BUILD="gcc libc6-dev make apache2-bin apache2-dev libssl-dev libjansson-dev
-    zlib1g-dev libargon2-dev pkg-config"
-DEMO="$BUILD libaprutil1-dbd-sqlite3 apache2-utils curl"
+    zlib1g-dev libargon2-dev libpq-dev pkg-config"
+DEMO="$BUILD libaprutil1-dbd-sqlite3 libaprutil1-dbd-pgsql apache2-utils
+    curl"
 NICE="httpie"
 TEST="$DEMO $NICE apache2 libapache2-mod-perl2 libwww-perl sqlite3
-    libprotocol-http2-perl
-    libdbd-sqlite3-perl libaprutil1-dbd-pgsql libdbd-pg-perl postgresql
-    libpq-dev pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
+    libprotocol-http2-perl libdbd-sqlite3-perl libdbd-pg-perl postgresql
+    pgbouncer openssl git wget subversion libapache2-mod-svn cadaver
     python3-pip python3-requests python3-setuptools python3-wheel
     python3-django python3-argon2 python3-bcrypt python3-psycopg2
     python3-djangorestframework python3-django-oauth-toolkit
     clang clang-tidy cppcheck shellcheck mandoc"
 BENCH="$BUILD apache2-utils libapache2-mod-perl2 libwww-perl
     libaprutil1-dbd-pgsql libdbd-pg-perl libdbd-sqlite3-perl postgresql
-    libpq-dev valgrind wrk python3 python3-django
-    python3-djangorestframework python3-psycopg2 gunicorn"
+    valgrind wrk python3 python3-django python3-djangorestframework
+    python3-psycopg2 gunicorn"
 # libFuzzer comes with clang's runtime, whose package has clang's version in
 # its name: 14 on Debian 12.
 CLANG=$(apt-cache depends clang 2>/dev/null |
@@ -68,9 +68,9 @@ elsewhere() {
         echo "Not found:$lacking"
         echo "Install, by the names your system gives them: a C compiler,"
         echo "httpd 2.4 with apxs and htpasswd, the headers of APR,"
-        echo "APR-util, OpenSSL, jansson and zlib, APR-util's sqlite3"
-        echo "driver, curl; for the tests also what is listed in"
-        echo "support/deps.sh."
+        echo "APR-util, OpenSSL, jansson and zlib, and for PostgreSQL"
+        echo "of libpq; APR-util's drivers sqlite3 and pgsql, curl; for"
+        echo "the tests also what is listed in support/deps.sh."
         exit 1
     } >&2
     exit 0
