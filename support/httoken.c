@@ -4,6 +4,8 @@
 /* The command beside htpasswd.  Decides which command is run, and does those
  * that change no token: init, list, show, verify.  What a token is and whether
  * it is good is decided by the files it shares with the module. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,12 +201,32 @@ static int run(httoken_tool_t *tool)
     return rc;
 }
 
+/* A descriptor that was closed would be the database's next, and get what is
+ * printed: in its place comes one that cannot be written, or read.  0: not. */
+static int fill_descriptors(void)
+{
+    int fd;
+
+    for (fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0
+            && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 int main(int argc, const char *const *argv)
 {
     httoken_tool_t tool;
     int rc;
 
     memset(&tool, 0, sizeof(tool));
+    if (!fill_descriptors()) {
+        return HTTOKEN_DATABASE;
+    }
+    /* A reader who has left is an error at write. */
+    signal(SIGPIPE, SIG_IGN);
     if (apr_app_initialize(&argc, &argv, NULL) != APR_SUCCESS
         || apr_pool_create(&tool.pool, NULL) != APR_SUCCESS) {
         httoken_output_error("APR does not start");

@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HTToken;
+use POSIX ();
 use Test::More;
 
 plan skip_all => 'httoken is not built' if !-x program();
@@ -84,6 +85,48 @@ sub failures {
         is($? >> 8, 3, 'a token that cannot be printed: exit code 3');
         like($said, qr/should be revoked/, 'and what to do about it');
     }
+    no_reader($where, 'SQLite');
+    SKIP: {
+        my ($server) = pgsql();
+        skip 'there is no PostgreSQL', 5 if !$server;
+        httoken(@$server, 'init');
+        no_reader($server, 'PostgreSQL');
+    }
+    return;
+}
+
+# run_into($stdout, @arguments): exit code and stderr, with that for stdout.
+sub run_into {
+    my ($stdout, @arguments) = @_;
+    my $pid = open(my $from, '-|') // die "fork: $!\n";
+    if (!$pid) {
+        local $SIG{PIPE} = 'DEFAULT';
+        open STDERR, '>&', \*STDOUT or exit 126;
+        $stdout ? open STDOUT, '>&', $stdout : POSIX::close(1)
+            or exit 126;
+        exec program(), @arguments or exit 127;
+    }
+    local $/;
+    my $said = <$from>;
+    close $from;
+    return ($?, $said);
+}
+
+# The number of a closed descriptor was the database's: what was printed went
+# there, or nowhere.
+sub no_reader {
+    my ($where, $name) = @_;
+    my ($status, $said) = run_into(undef, @$where, 'create', 'alice');
+    is($status, 3 << 8, "$name: a closed stdout is an error: exit code 3");
+    like($said, qr/should be revoked/, 'and what to do about it');
+
+    pipe my $reader, my $writer or die "pipe: $!\n";
+    close $reader;
+    ($status, $said) = run_into($writer, @$where, 'create', 'alice');
+    is($status, 3 << 8, 'a pipe whose reader has left: exit code 3');
+    like($said, qr/should be revoked/, 'and what to do about it');
+    is(httoken_json(@$where, 'list')->{json}[0]{state}, 'active',
+        'for the token is there');
     return;
 }
 
