@@ -227,6 +227,25 @@ static int set_option(httoken_options_t *options, database_t *database,
     }
 }
 
+/* Of two values one would be forgotten, and with it for whom a command was;
+ * but the words of -s add up, and the ranges of -n. */
+static int is_repeated(int *seen, int option)
+{
+    int i = 0;
+
+    while (known_options[i].optch != option) {
+        i++;
+    }
+    if ((*seen & 1 << i) && known_options[i].has_arg && option != 's'
+        && option != 'n') {
+        httoken_output_error("--%s is given twice, and has one value",
+                             known_options[i].name);
+        return 1;
+    }
+    *seen |= 1 << i;
+    return 0;
+}
+
 static int get_owner(int option)
 {
     switch (option) {
@@ -345,6 +364,7 @@ static int read_words(httoken_options_t *options, int argc,
     const char *value;
     int option = 0;
     int owners = 0;
+    int seen = 0;
     apr_status_t rv = apr_getopt_init(&words, pool, argc, argv);
 
     words->interleave = 1;
@@ -354,7 +374,8 @@ static int read_words(httoken_options_t *options, int argc,
             break;
         }
         owners |= get_owner(option);
-        if (!set_option(options, &database, option, value, pool)) {
+        if (is_repeated(&seen, option)
+            || !set_option(options, &database, option, value, pool)) {
             return 0;
         }
         if (option == 'h') {

@@ -86,6 +86,17 @@ my @refused = (
         @f, 'create', 'a', '-n', join(',', ('::1') x 16), '-n', '::1' ],
     [ 'networks of which the second are none', qr/-n : networks are/,
         @f, 'create', 'a', '-n', '::1', '-n', '' ],
+    (map { [ "$$_[0] given twice", qr/$$_[1] is given twice/, @$_[2 .. $#$_] ] }
+        [ 'a file', '--file', @f, @f, 'list' ],
+        [ 'a driver', '--driver', '-d', 'pgsql', '-d', 'sqlite3', '-p', $file,
+            'list' ],
+        [ 'parameters', '--params', '-d', 'sqlite3', '-p', 'x', '-p', $file,
+            'list' ],
+        [ 'a prefix', '--prefix', @f, '--prefix', 'a', '--prefix=b', 'list' ],
+        [ 'a client', '--client', @f, 'create', 'a', '-c', 'x', '--client=y' ],
+        [ 'a lifetime', '--lifetime', @f, 'create', 'a', '-e1d', '-e', '1d' ],
+        [ 'a user', '--user', @f, 'revoke', '--user', 'a', '--user', 'b' ],
+        [ 'an age', '--age', @f, 'purge', '--age', '1d', '--age', '2d' ]),
     [ 'a bad prefix', qr/--prefix a_b: .*1 to 16/,
         @f, '--prefix', 'a_b', 'create', 'a' ],
 );
@@ -114,6 +125,8 @@ is(httoken(@f, 'create', '--', '-x')->{exit}, 0,
     'a user may begin with a dash, behind --');
 is(httoken(@f, 'create', 'u' x 255, '-c', 'c' x 100, '-s', 's' x 1000,
         '-e', '3660d')->{exit}, 0, 'everything may have its greatest length');
+is(httoken(@f, '--json', 'create', 'a', '--json', '-s', 'x', '-s', 'y', '-n',
+        '::1', '-n', '::2')->{exit}, 0, 'scopes and networks add up');
 is(httoken(@f, 'create', 'a', '-c', '')->{exit}, 0,
     'a client may be empty');
 done_testing();
