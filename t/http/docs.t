@@ -209,6 +209,16 @@ sub check_messages {
     cmp_ok scalar @all, '>', 25, 'the messages were found';
 }
 
+# Prevents: a token that everybody on the host can read.
+sub check_token_files {
+    my @shown = map { /^# (?:\N*\\e?\n)*\N*\bcreate \N*>\N*$/mg }
+        map { page($_) } @pages, 'docs/httoken.1';
+
+    cmp_ok scalar @shown, '>', 1, 'the manual shows how to keep a token';
+    is_deeply [ grep { !/umask 077;/ } @shown ], [],
+        'in a file for its owner alone';
+}
+
 sub check_texts {
     for my $block (of_kind('json')) {
         ok eval { JSON::PP::decode_json($block->{text}) },
@@ -226,5 +236,6 @@ check_configurations();
 check_htaccess();
 check_commands();
 check_messages();
+check_token_files();
 check_texts();
 finish();
