@@ -53,6 +53,7 @@ tool();
 requests();
 quota();
 upkeep();
+backup();
 plans();
 $_->done for $one, $two;
 $dbh->disconnect;
@@ -224,6 +225,30 @@ sub plan_of {
 sub partitions {
     my %seen = map { $_ => 1 } $_[0] =~ / on (auth_token_\d+)\b(?!_)/g;
     return scalar keys %seen;
+}
+
+# docs/database.md's dump of one database, put into another.
+sub backup {
+    my ($pattern) = AuthnToken::Process::slurp(
+        "$AuthnToken::Site::top/docs/database.md") =~ /`pg_dump -t ('.*?')`/;
+    my $tables = 'SELECT (SELECT count(*) FROM auth_token),'
+        . ' (SELECT count(*) FROM auth_token_event)';
+    my @from = $dbh->selectrow_array($tables);
+    my $name = $pg->create_database;
+    my ($dump, $psql) = map { AuthnToken::Postgres::program($_) }
+        qw(pg_dump psql);
+    my ($old, $new) = map { "'" . $pg->params($_, user => 'postgres') . "'" }
+        $one->dbname, $name;
+    my $said = qx($dump -t $pattern $old | $psql -qX -v ON_ERROR_STOP=1 $new);
+    is $?, 0, 'a dump goes into another database' or diag $said;
+
+    my $copy = $pg->dbh($name);
+    my @to = eval { $copy->selectrow_array($tables) };
+    cmp_ok $from[0], '>', 0, 'there were tokens';
+    cmp_ok $from[1], '>', 0, 'and events';
+    is "@to", "@from", 'and all are in it';
+    $copy->disconnect;
+    return;
 }
 
 # Rows enough that an index is worth it.
