@@ -5,8 +5,10 @@
 -- "httoken init" does the same; t/unit/schema.t compares the two.  It may be
 -- run again at any time and changes nothing that is there.
 --
--- httpd's role needs SELECT, INSERT and UPDATE on it, nothing else:
---     GRANT SELECT, INSERT, UPDATE ON auth_token TO httpd_role;
+-- httpd's role needs these; DELETE is for AuthTokenPurge alone, the events are
+-- for AuthTokenAudit:
+--     GRANT SELECT, INSERT, UPDATE, DELETE ON auth_token TO httpd_role;
+--     GRANT INSERT ON auth_token_event TO httpd_role;
 
 -- One row is one token that was issued.  The token itself is in no column.
 CREATE TABLE IF NOT EXISTS auth_token (

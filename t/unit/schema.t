@@ -33,6 +33,13 @@ for my $driver (qw(pgsql sqlite3)) {
     }
 }
 
+# What httpd's role may do is said twice.
+my @grants = slurp('docs/database.md') =~ /^(GRANT .*) TO httpd;$/mg;
+cmp_ok(scalar @grants, '>', 1, 'docs/database.md grants');
+is_deeply([ slurp('conf/schema/native-pgsql.sql') =~
+            /^--     (GRANT .*) TO httpd_role;$/mg ], \@grants,
+    'native-pgsql.sql grants the same');
+
 SKIP: {
     skip 'there is no sqlite3', 4 if !found('sqlite3');
     my $file = tempdir(CLEANUP => 1) . '/tokens.db';
