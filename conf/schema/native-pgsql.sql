@@ -1,7 +1,7 @@
 -- Copyright (C) 2026 the mod_authn_token authors
 -- SPDX-License-Identifier: Apache-2.0
 --
--- The native table of mod_authn_token for PostgreSQL 9.5 and later.
+-- The native table of mod_authn_token, which needs PostgreSQL 12 or later.
 -- "httoken init" does the same; t/unit/schema.t compares the two.  It may be
 -- run again at any time and changes nothing that is there.
 --

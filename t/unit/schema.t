@@ -40,6 +40,21 @@ is_deeply([ slurp('conf/schema/native-pgsql.sql') =~
             /^--     (GRANT .*) TO httpd_role;$/mg ], \@grants,
     'native-pgsql.sql grants the same');
 
+# So is which versions are good: what needs them is in token_dialect.c.
+for my $driver ([ 'pgsql', 'PostgreSQL 12', 'AS MATERIALIZED' ],
+    [ 'sqlite3', 'SQLite 3.35', 'LITE_RETURNING' ])
+{
+    my ($name, $version, $why) = @$driver;
+    my $said = join '\s+', map { "\\(?\Q$_" } split(/ /, $version),
+        qw(or later);
+    like(slurp('src/token_dialect.c'), qr/\b$why\b/, "$version is needed");
+    for my $file ("conf/schema/native-$name.sql", 'docs/database.md',
+        'README.md')
+    {
+        like(slurp($file), qr/$said/, "$file says so");
+    }
+}
+
 SKIP: {
     skip 'there is no sqlite3', 4 if !found('sqlite3');
     my $file = tempdir(CLEANUP => 1) . '/tokens.db';
