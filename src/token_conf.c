@@ -362,10 +362,10 @@ int token_conf_is_ours(request_rec *r)
     return type && apr_cstr_casecmp(type, "Token") == 0;
 }
 
-int token_conf_is_handler(request_rec *r, const char *handler)
+int token_conf_sets_handler(request_rec *r, ap_conf_vector_t *section,
+                            const char *handler)
 {
-    const core_dir_config *core = ap_get_core_module_config(
-        r->per_dir_config);
+    const core_dir_config *core = ap_get_core_module_config(section);
     const char *error = NULL;
     const char *name = core->handler;
 
@@ -373,4 +373,9 @@ int token_conf_is_handler(request_rec *r, const char *handler)
         name = ap_expr_str_exec(r, core->expr_handler, &error);
     }
     return name && !error && strcmp(name, handler) == 0;
+}
+
+int token_conf_is_handler(request_rec *r, const char *handler)
+{
+    return token_conf_sets_handler(r, r->per_dir_config, handler);
 }

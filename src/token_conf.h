@@ -123,4 +123,8 @@ int token_conf_is_ours(request_rec *r);
  * r->per_dir_config is. */
 int token_conf_is_handler(request_rec *r, const char *handler);
 
+/* The same, for the SetHandler of one section. */
+int token_conf_sets_handler(request_rec *r, ap_conf_vector_t *section,
+                            const char *handler);
+
 #endif

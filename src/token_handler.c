@@ -72,6 +72,65 @@ int token_handler_check(request_rec *r)
     return HTTP_FORBIDDEN;
 }
 
+/* --- where it was set up --- */
+
+/* Bytes of a <Location>'s path without slashes at its end, where the request
+ * is under it; -1: it is not, or the section has a pattern. */
+static int get_prefix(const request_rec *r, const core_dir_config *section)
+{
+    apr_size_t len = section->d ? strlen(section->d) : 0;
+
+    while (len > 0 && section->d[len - 1] == '/') {
+        len--;
+    }
+    if (!section->d || section->d[0] != '/' || section->r
+        || section->d_is_fnmatch || strncmp(r->uri, section->d, len) != 0
+        || (r->uri[len] && r->uri[len] != '/')) {
+        return -1;
+    }
+    return (int)len;
+}
+
+/* 1 when the request's handler is that of this section: a merge copies the
+ * pointer, and each SetHandler has one of its own. */
+static int is_source(const core_dir_config *section,
+                     const core_dir_config *merged)
+{
+    return merged->expr_handler
+        ? section->expr_handler == merged->expr_handler
+        : section->handler == merged->handler;
+}
+
+const char *token_handler_rest(request_rec *r, const char *handler)
+{
+    const core_dir_config *merged = ap_get_core_module_config(
+        r->per_dir_config);
+    const core_server_config *server = ap_get_core_module_config(
+        r->server->module_config);
+    ap_conf_vector_t *const *sections = (void *)server->sec_url->elts;
+    int own = -1, other = -1, i;
+
+    if (!token_conf_is_handler(r, handler)) {
+        return NULL;
+    }
+    for (i = 0; i < server->sec_url->nelts; i++) {
+        const core_dir_config *section = ap_get_core_module_config(
+            sections[i]);
+
+        if (is_source(section, merged)) {
+            own = get_prefix(r, section);
+        }
+        else if (get_prefix(r, section) >= 0
+                 && token_conf_sets_handler(r, sections[i], handler)) {
+            other = get_prefix(r, section);
+        }
+    }
+    if (own < 0 || (other >= 0 && other != own)) {
+        return NULL;
+    }
+    return r->uri[own] ? r->uri + own : "/";
+}
+
 /* --- answers --- */
 
 int token_handler_detail(request_rec *r, int status, const char *detail)

@@ -24,6 +24,12 @@ apr_status_t token_handler_open_htaccess(request_rec *r, const char *dir,
  * have chosen who gets tokens. */
 int token_handler_check(request_rec *r);
 
+/* What follows in r->uri, "/" at least, the path of the <Location> that itself
+ * has SetHandler handler; sections that merely take the path in, too, do not
+ * count.  NULL: there is none, it has a pattern, or a <Location> around it
+ * has the same handler, so that there are two readings. */
+const char *token_handler_rest(request_rec *r, const char *handler);
+
 /* Answers that return what the handler should return. */
 int token_handler_detail(request_rec *r, int status, const char *detail);
 int token_handler_down(request_rec *r);

@@ -9,7 +9,6 @@
 
 #include "httpd.h"
 #include "http_config.h"
-#include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
 #include "apr_strings.h"
@@ -53,25 +52,6 @@ typedef struct {
 } call_t;
 
 /* --- the place --- */
-
-/* What follows the section's path, "/" at least; NULL when the request is
- * not under it. */
-static const char *get_rest(request_rec *r)
-{
-    const core_dir_config *core = ap_get_core_module_config(
-        r->per_dir_config);
-    apr_size_t len = core->d ? strlen(core->d) : 0;
-
-    while (len > 0 && core->d[len - 1] == '/') {
-        len--;
-    }
-    if (!core->d || core->d[0] != '/' || core->r || core->d_is_fnmatch
-        || strncmp(r->uri, core->d, len) != 0
-        || (r->uri[len] && r->uri[len] != '/')) {
-        return NULL;
-    }
-    return r->uri[len] ? r->uri + len : "/";
-}
 
 static place_t read_place(call_t *call, const char *rest)
 {
@@ -452,9 +432,10 @@ static int answer_unprotected(request_rec *r)
 static int answer_misplaced(request_rec *r)
 {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "token-manage cannot tell what %s is: the last section "
-                  "that applies there must be a <Location> without patterns "
-                  "of which it is the handler", r->uri);
+                  "token-manage cannot tell what %s is: SetHandler "
+                  "token-manage must stand in one <Location> without "
+                  "patterns that takes it in, and in none within that",
+                  r->uri);
     token_http_release_body(r);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -499,7 +480,7 @@ int token_manage_handler(request_rec *r)
         return answer_unprotected(r);
     }
     call.own = &call.memo->finding.record;
-    rest = get_rest(r);
+    rest = token_handler_rest(r, TOKEN_HANDLER_MANAGE);
     if (!rest) {
         return answer_misplaced(r);
     }
