@@ -65,12 +65,11 @@ static void log_verdict(request_rec *r, const token_memo_t *memo)
 
 /* The pool of the initial request keeps the answer; the settings are those
  * of the request that asks. */
-static void look_up(request_rec *r, token_memo_t *memo, apr_size_t len,
-                    token_schema_t schema)
+static void look_up(request_rec *r, token_memo_t *memo, apr_size_t len)
 {
     token_digests_t *digests = token_shared_digests();
     char digest[TOKEN_DIGEST_LEN + 1];
-    token_sought_t sought = { memo->text, digest, schema };
+    token_sought_t sought = { memo->text, digest, memo->schema };
     int is_known = digests
         && token_digests_get(digest, digests, memo->text, len);
 
@@ -95,7 +94,6 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
 {
     request_rec *initial = token_memo_initial(r);
     token_memo_t *memo = token_memo_get(r);
-    token_schema_t schema;
 
     if (token_memo_is_of(memo, r, text, len)) {
         return memo;
@@ -106,8 +104,8 @@ static token_memo_t *judge_token(request_rec *r, const char *text,
     memo->server = r->server;
     token_conf_trust(&memo->trust, token_conf_dir(r));
     memo->finding.reason = TOKEN_REASON_MALFORMED;
-    if (token_conf_is_token(r->server, text, len, 0, &schema)) {
-        look_up(r, memo, len, schema);
+    if (token_conf_is_token(r->server, text, len, 0, &memo->schema)) {
+        look_up(r, memo, len);
     }
     log_verdict(r, memo);
     return memo;

@@ -343,27 +343,51 @@ static int insert_record(const token_sql_t *sql, issue_t *issue, int attempt)
     return rc;
 }
 
-/* Takes the user's lock, and finds out whether he may have one more. */
+/* Finds out whether he may have one more. */
 static int check_room(const token_sql_t *sql, issue_t *issue)
 {
     const char *args[1];
     int rc;
 
-    issue->status = TOKEN_LEDGER_DONE;
-    if (!issue->quota->count) {
-        return 0;
-    }
     args[0] = issue->record->username;
-    rc = token_sql_lock(sql, issue->record->username, issue->pool);
     issue->count = 0;
-    if (rc == 0 && issue->quota->refuse) {
-        rc = token_sql_select(sql, TOKEN_SQL_COUNT, args, count_other, issue,
-                              issue->pool);
+    rc = token_sql_select(sql, TOKEN_SQL_COUNT, args, count_other, issue,
+                          issue->pool);
+    if (issue->count >= issue->quota->count) {
+        issue->status = TOKEN_LEDGER_FULL;
     }
-    issue->status = issue->quota->refuse
-        && issue->count >= issue->quota->count ? TOKEN_LEDGER_FULL
-                                               : TOKEN_LEDGER_DONE;
     return rc;
+}
+
+/* The request may have been long in coming: its token was good when it
+ * began. */
+static int check_asker(const token_sql_t *sql, issue_t *issue)
+{
+    int good;
+    int rc = token_sql_ask(sql, issue->store->asker,
+                           issue->record->created_at, &good, issue->pool);
+
+    if (!good) {
+        issue->status = TOKEN_LEDGER_REFUSED;
+    }
+    return rc;
+}
+
+/* Under the user's lock. */
+static int check_issue(const token_sql_t *sql, issue_t *issue)
+{
+    int rc = 0;
+
+    issue->status = TOKEN_LEDGER_DONE;
+    if (issue->quota->count || issue->store->asker) {
+        rc = token_sql_lock(sql, issue->record->username, issue->pool);
+    }
+    if (rc == 0 && issue->store->asker) {
+        rc = check_asker(sql, issue);
+    }
+    return rc == 0 && issue->status == TOKEN_LEDGER_DONE
+        && issue->quota->count && issue->quota->refuse
+        ? check_room(sql, issue) : rc;
 }
 
 static int evict(const token_sql_t *sql, issue_t *issue)
@@ -400,7 +424,7 @@ static int issue_whole(token_sql_t *sql, issue_t *issue, int attempt)
     int rc = token_sql_begin(sql);
 
     if (rc == 0) {
-        rc = check_room(sql, issue);
+        rc = check_issue(sql, issue);
     }
     if (rc == 0 && issue->status == TOKEN_LEDGER_DONE) {
         rc = insert_record(sql, issue, attempt);
@@ -421,7 +445,7 @@ static int issue_record(token_sql_t *sql, void *baton, int attempt)
 
     apr_array_clear(issue->evicted);
     return issue->quota->count || issue->store->address
-        ? issue_whole(sql, issue, attempt)
+        || issue->store->asker ? issue_whole(sql, issue, attempt)
         : insert_record(sql, issue, attempt);
 }
 
@@ -554,6 +578,7 @@ token_ledger_status_t token_ledger_rotate(
     rotate.rotation.heir_digest = heir_digest;
     rotate.rotation.heir = heir;
     rotate.rotation.address = store->address;
+    rotate.rotation.asker = store->asker;
     return token_store_run(store, rotate_token, &rotate, TOKEN_STORE_WRITE)
         ? rotate.status : TOKEN_LEDGER_DOWN;
 }

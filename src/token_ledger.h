@@ -16,6 +16,7 @@ typedef enum {
     TOKEN_LEDGER_NONE,          /* the database answered: no such row, or it
                                  * is not in the state that is needed */
     TOKEN_LEDGER_FULL,          /* the user has as many as he may have */
+    TOKEN_LEDGER_REFUSED,       /* the token that asks is not good any more */
     TOKEN_LEDGER_DOWN           /* it did not answer; logged already */
 } token_ledger_status_t;
 
@@ -36,7 +37,7 @@ token_ledger_status_t token_ledger_find(
 token_ledger_status_t token_ledger_user(const token_store_t *store,
                                         const char *username);
 
-/* Inserts a record: DONE, FULL or DOWN.  evicted is called with each token
+/* Inserts a record: DONE, FULL, REFUSED or DOWN.  evicted is called with each token
  * that had to go for it.  This and a rotation are noted in the same
  * transaction: none is there without its row. */
 token_ledger_status_t token_ledger_issue(
@@ -52,7 +53,7 @@ token_ledger_status_t token_ledger_key(const token_store_t *store,
 
 /* Supersedes the token of a digest by an heir, of which digest, created_at
  * and expires_at are given; the rest is as before.  NONE: it has an heir
- * already, or cannot be used. */
+ * already, or cannot be used, or the token that asks cannot. */
 token_ledger_status_t token_ledger_rotate(
     const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
     const char heir_digest[TOKEN_DIGEST_LEN + 1],

@@ -23,6 +23,7 @@
 #include "token_memo.h"
 #include "token_mint.h"
 #include "token_revoke.h"
+#include "token_shared.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -112,6 +113,8 @@ static int answer_status(const call_t *call, token_ledger_status_t status)
         return token_handler_detail(r, HTTP_NOT_FOUND, DETAIL_NONE);
     case TOKEN_LEDGER_FULL:
         return token_handler_detail(r, HTTP_FORBIDDEN, DETAIL_FULL);
+    case TOKEN_LEDGER_REFUSED:
+        return token_handler_detail(r, HTTP_CONFLICT, DETAIL_CONFLICT);
     case TOKEN_LEDGER_DOWN:
         break;
     }
@@ -269,14 +272,77 @@ static void narrow(const call_t *call, token_record_t *record)
     }
 }
 
+/* DONE when a token of a Django site's table is good still.  Its row is no
+ * part of what follows: it is only asked as late as can be. */
+static token_ledger_status_t ask_foreign(const call_t *call,
+                                         token_store_t *store,
+                                         const char *digest)
+{
+    const token_memo_t *memo = call->memo;
+    const char *key = token_schema_key(memo->schema, memo->text, digest,
+                                       store->pool);
+    token_record_t record;
+    token_reason_t reason;
+    token_ledger_status_t status;
+
+    if (!key) {
+        return TOKEN_LEDGER_DOWN;
+    }
+    store->schema = memo->schema;
+    status = token_ledger_find(store, key, digest, &record);
+    return status == TOKEN_LEDGER_NONE
+        || (status == TOKEN_LEDGER_DONE
+            && token_record_judge(&reason, &record,
+                                  apr_time_sec(apr_time_now()), 0, 1)
+               != TOKEN_GRANTED) ? TOKEN_LEDGER_REFUSED : status;
+}
+
+/* The token that asks was judged when the headers were there; the body may
+ * have taken its time.  *asker is its digest, for the database to judge it
+ * with the change; NULL where the table of another has it. */
+static token_ledger_status_t find_asker(const call_t *call,
+                                        const char **asker)
+{
+    request_rec *r = call->r;
+    const token_memo_t *memo = call->memo;
+    char *digest = apr_palloc(r->pool, TOKEN_DIGEST_LEN + 1);
+    token_record_t record;
+    token_store_t store;
+    token_ledger_status_t status = TOKEN_LEDGER_DONE;
+
+    if (token_shared_digest(digest, memo->text, strlen(memo->text))
+        != APR_SUCCESS) {
+        return TOKEN_LEDGER_DOWN;
+    }
+    *asker = digest;
+    if (memo->schema == TOKEN_SCHEMA_NATIVE) {
+        return status;
+    }
+    token_revoke_bind(&store, r, r->pool);
+    /* "httoken import" may have taken it over. */
+    status = token_ledger_find(&store, digest, digest, &record);
+    if (status == TOKEN_LEDGER_NONE) {
+        *asker = NULL;
+        status = ask_foreign(call, &store, digest);
+    }
+    return status;
+}
+
 static int create_token(const call_t *call, const token_ask_t *ask)
 {
     token_mint_t mint;
-    int status = token_mint_make(call->r, &mint, call->own->username, ask);
+    const char *asker;
+    token_ledger_status_t found = find_asker(call, &asker);
+    int status;
 
+    if (found != TOKEN_LEDGER_DONE) {
+        return answer_status(call, found);
+    }
+    status = token_mint_make(call->r, &mint, call->own->username, ask);
     if (status != OK) {
         return status;
     }
+    mint.asker = asker;
     narrow(call, &mint.record);
     return answer_new(call, &mint, token_mint_issue(call->r, &mint),
                       HTTP_CREATED);
@@ -296,12 +362,17 @@ static int covers(const call_t *call, const token_record_t *record)
         }
         word += len;
     }
+    if (own->idle_timeout && (!record->idle_timeout
+                              || record->idle_timeout > own->idle_timeout)) {
+        return 0;
+    }
     return !own->networks[0] || strcmp(own->networks, record->networks) == 0;
 }
 
 static int rotate_token(const call_t *call, const token_ask_t *ask)
 {
     int is_self = strcmp(call->id, call->memo->id) == 0;
+    const char *asker;
     token_record_t old;
     token_mint_t mint;
     token_ledger_status_t status = find_own(call, &old);
@@ -313,10 +384,15 @@ static int rotate_token(const call_t *call, const token_ask_t *ask)
     if (!is_self && !covers(call, &old)) {
         return token_handler_detail(call->r, HTTP_FORBIDDEN, DETAIL_MORE);
     }
+    status = find_asker(call, &asker);
+    if (status != TOKEN_LEDGER_DONE) {
+        return answer_status(call, status);
+    }
     rc = token_mint_make(call->r, &mint, old.username, ask);
     if (rc != OK) {
         return rc;
     }
+    mint.asker = asker;
     status = token_mint_rotate(call->r, &mint, &old,
                                is_self ? 0 : call->own->expires_at);
     if (status == TOKEN_LEDGER_NONE) {

@@ -17,6 +17,7 @@ typedef struct token_memo_authz_t token_memo_authz_t;
 
 typedef struct token_memo_t {
     const char *text;           /* the token; NULL: nothing was judged */
+    token_schema_t schema;      /* whose it is by its form */
     const server_rec *server;   /* whose database was asked */
     token_trust_t trust;        /* of the place that it was judged for */
     token_finding_t finding;

@@ -63,6 +63,7 @@ token_ledger_status_t token_mint_issue(request_rec *r, token_mint_t *mint)
     token_ledger_status_t status;
 
     token_revoke_bind(&store, r, r->pool);
+    store.asker = mint->asker;
     status = token_ledger_issue(&store, mint->digest, &mint->record,
                                 token_conf_max_per_user(token_conf_dir(r)),
                                 bury_evicted, r);
@@ -102,6 +103,7 @@ token_ledger_status_t token_mint_rotate(request_rec *r, token_mint_t *mint,
 
     inherit(heir, old, token_conf_lifetime(token_conf_dir(r)), latest);
     token_revoke_bind(&store, r, r->pool);
+    store.asker = mint->asker;
     status = token_ledger_rotate(&store, old->id, mint->digest, heir);
     if (status == TOKEN_LEDGER_DONE) {
         token_revoke_forget_unknown(store.conf, mint->digest);

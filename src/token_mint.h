@@ -18,6 +18,8 @@ typedef struct token_mint_t {
     char text[TOKEN_TEXT_MAX + 1];      /* the token; "" once it is wiped */
     char digest[TOKEN_DIGEST_LEN + 1];
     token_record_t record;
+    const char *asker;          /* the digest of the token that asks for it
+                                 * and must be good; NULL: none does */
 } token_mint_t;
 
 /* Makes the token, and its record as a login here would have it, but for
@@ -26,7 +28,7 @@ int token_mint_make(request_rec *r, token_mint_t *mint,
                     const char *username, const token_ask_t *ask);
 
 /* Stores it, and says so in the log; tokens that have to go for it are
- * revoked. */
+ * revoked.  REFUSED: the asking one is not good any more. */
 token_ledger_status_t token_mint_issue(request_rec *r, token_mint_t *mint);
 
 /* Stores it as the heir of a token, whose properties it gets.  The id of old

@@ -25,6 +25,7 @@ void token_revoke_bind(token_store_t *store, request_rec *r,
     store->pool = pool;
     store->schema = token_store_schema(store->conf);
     store->address = token_conf_audit(r->server) ? r->useragent_ip : NULL;
+    store->asker = NULL;
 }
 
 /* --- the table --- */

@@ -392,6 +392,34 @@ int token_sql_lock(const token_sql_t *sql, const char *username,
                             pool);
 }
 
+/* What an asking token must still be. */
+typedef struct {
+    apr_int64_t now;
+    int good;
+} asked_t;
+
+static void judge_asker(void *baton, const token_record_t *record)
+{
+    asked_t *asked = baton;
+
+    asked->good = !record->revoked_at && !record->superseded_at
+        && asked->now < record->expires_at;
+}
+
+int token_sql_ask(const token_sql_t *sql, const char *digest,
+                  apr_int64_t now, int *good, apr_pool_t *pool)
+{
+    asked_t asked = { now, 0 };
+    const char *args[1];
+    int rc;
+
+    args[0] = digest;
+    rc = token_sql_select(sql, TOKEN_SQL_VALIDATE, args, judge_asker, &asked,
+                          pool);
+    *good = rc == 0 && asked.good;
+    return rc;
+}
+
 int token_sql_commit(token_sql_t *sql)
 {
     int rc = query(sql, "COMMIT");
@@ -438,22 +466,34 @@ static int note_rotation(const token_sql_t *sql,
                                     rotation->address, pool);
 }
 
+/* Of two at once the second waits here for the first, and finds the token
+ * superseded then. */
+static int supersede(const token_sql_t *sql,
+                     const token_rotation_t *rotation, int *rows,
+                     apr_pool_t *pool)
+{
+    const char *args[1];
+    int good = 1;
+    int rc = token_sql_lock(sql, rotation->heir->username, pool);
+
+    if (rc == 0 && rotation->asker) {
+        rc = token_sql_ask(sql, rotation->asker, rotation->heir->created_at,
+                           &good, pool);
+    }
+    args[0] = rotation->digest;
+    return rc || !good ? rc
+                       : token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args,
+                                          rows, pool);
+}
+
 int token_sql_rotate(token_sql_t *sql, const token_rotation_t *rotation,
                      int *rows, apr_pool_t *pool)
 {
-    const char *args[1];
     int rc = token_sql_begin(sql);
 
     *rows = 0;
-    if (rc) {
-        return rc;
-    }
-    args[0] = rotation->digest;
-    /* Of two at once the second waits here for the first, and finds the
-     * token superseded then. */
-    rc = token_sql_lock(sql, rotation->heir->username, pool);
     if (rc == 0) {
-        rc = token_sql_change(sql, TOKEN_SQL_SUPERSEDE, args, rows, pool);
+        rc = supersede(sql, rotation, rows, pool);
     }
     if (rc == 0 && *rows == 0) {
         token_sql_rollback(sql);

@@ -105,6 +105,11 @@ int token_sql_begin(token_sql_t *sql);
  * all that waits for a rotation would not see the heir. */
 int token_sql_lock(const token_sql_t *sql, const char *username,
                    apr_pool_t *pool);
+
+/* *good is 1 when the token of a digest may have others made at this moment:
+ * it is there, was neither rotated nor revoked, and has not ended. */
+int token_sql_ask(const token_sql_t *sql, const char *digest,
+                  apr_int64_t now, int *good, apr_pool_t *pool);
 int token_sql_commit(token_sql_t *sql);
 void token_sql_rollback(token_sql_t *sql);
 
@@ -115,10 +120,13 @@ typedef struct token_rotation_t {
     const char *heir_digest;
     const token_record_t *heir;
     const char *address;        /* noted with it; NULL: it is not noted */
+    const char *asker;          /* the digest of the token that asks for it,
+                                 * which must be good; NULL: itself, or none
+                                 * does */
 } token_rotation_t;
 
 /* Rotates in a transaction: *rows is 1, or 0 and nothing is changed when the
- * token has an heir already or cannot be used. */
+ * token has an heir already or cannot be used, or the asking one cannot. */
 int token_sql_rotate(token_sql_t *sql, const token_rotation_t *rotation,
                      int *rows, apr_pool_t *pool);
 

@@ -33,6 +33,8 @@ typedef struct token_store_t {
     token_schema_t schema;      /* whose tables */
     const char *address;        /* changes are noted with it; NULL: they are
                                  * not */
+    const char *asker;          /* the digest of the token that asks for a
+                                 * change; NULL: nothing depends on it */
 } token_store_t;
 
 /* For the optional_fn_retrieve hook: where mod_dbd's functions are. */

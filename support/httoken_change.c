@@ -249,6 +249,7 @@ static int store_heir(httoken_tool_t *tool, const char *old,
     rotation.heir_digest = heir_digest;
     rotation.heir = heir;
     rotation.address = tool->has_notes ? "" : NULL;
+    rotation.asker = NULL;
     rc = token_sql_rotate(&tool->db.sql, &rotation, &rows, tool->pool);
     if (rc) {
         return httoken_tool_fail(tool, "cannot rotate the token", rc);

@@ -103,7 +103,7 @@ static int issue(test_t *test, const char *digest)
 static int rotate(test_t *test, const char *digest, const char *heir_digest)
 {
     token_record_t heir;
-    token_rotation_t rotation = { digest, heir_digest, &heir, NULL };
+    token_rotation_t rotation = { digest, heir_digest, &heir, NULL, NULL };
     int rows = 0;
     int rc;
 

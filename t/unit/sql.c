@@ -486,7 +486,7 @@ static void test_purge(test_t *test)
     static const char *const age[2] = { "100", "10" };
     const char *args[2];
     token_record_t heir;
-    token_rotation_t rotation = { digest_a, digest_b, &heir, NULL };
+    token_rotation_t rotation = { digest_a, digest_b, &heir, NULL, NULL };
     int rows;
 
     args[0] = age[0];
