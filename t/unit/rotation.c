@@ -18,10 +18,10 @@
 #define CREATED APR_INT64_C(1798041600)
 #define EXPIRES APR_INT64_C(4000000000)
 
-enum { NOTHING, BEGIN, SUPERSEDE, HEIR, COMMIT, STEPS };
+enum { NOTHING, BEGIN, LOCK, SUPERSEDE, HEIR, COMMIT, STEPS };
 
 static const char *const step_name[] = {
-    "nothing", "BEGIN", "the old token is superseded",
+    "nothing", "BEGIN", "the user is locked", "the old token is superseded",
     "the heir is inserted", "COMMIT"
 };
 
@@ -107,6 +107,8 @@ static int rotate(test_t *test, const char *digest, const char *heir_digest)
     int rows = 0;
     int rc;
 
+    memset(&heir, 0, sizeof(heir));
+    heir.username = "alice";
     heir.created_at = CREATED;
     heir.expires_at = EXPIRES;
     rc = token_sql_rotate(&test->sql, &rotation, &rows, test->pool);
@@ -140,6 +142,9 @@ static int rotate_until(test_t *test, const chain_t *chain, int step)
     heir[3] = chain->old;
     if (step >= BEGIN) {
         good = token_sql_begin(&test->sql) == 0;
+    }
+    if (good && step >= LOCK) {
+        good = token_sql_lock(&test->sql, "alice", test->pool) == 0;
     }
     if (good && step >= SUPERSEDE) {
         good = change(test, TOKEN_SQL_SUPERSEDE, old);

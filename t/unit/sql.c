@@ -491,6 +491,8 @@ static void test_purge(test_t *test)
 
     args[0] = age[0];
     args[1] = age[1];
+    memset(&heir, 0, sizeof(heir));
+    heir.username = "alice";
     heir.created_at = NOW;
     heir.expires_at = APR_INT64_C(4000000000);
     token_sql_create(&test->sql);
