@@ -16,7 +16,7 @@ typedef enum {
     TOKEN_LEDGER_NONE,          /* the database answered: no such row, or it
                                  * is not in the state that is needed */
     TOKEN_LEDGER_FULL,          /* the user has as many as he may have */
-    TOKEN_LEDGER_REFUSED,       /* the token that asks is not good any more */
+    TOKEN_LEDGER_REFUSED,       /* the token that asks is no longer good */
     TOKEN_LEDGER_DOWN           /* it did not answer; logged already */
 } token_ledger_status_t;
 
