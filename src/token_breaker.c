@@ -78,12 +78,6 @@ static int is_full(const token_breaker_t *b)
         || (b->source == KNOWN && b->inside > b->connections);
 }
 
-/* With the mutex held: 1 while one of those inside makes a connection. */
-static int is_connecting(const token_breaker_t *b)
-{
-    return b->source != GUESSED && b->inside > b->connections;
-}
-
 /* With the mutex held: 1 when the way in is free. */
 static int may_enter(const token_breaker_t *b, apr_time_t now)
 {
@@ -98,8 +92,7 @@ static apr_interval_time_t get_rest(const token_breaker_t *b,
                                     apr_time_t begin, apr_time_t now)
 {
     apr_time_t last = b->answered > begin ? b->answered : begin;
-    apr_time_t end = last + (is_connecting(b) ? TOKEN_BREAKER_CONNECT
-                                              : TOKEN_BREAKER_WAIT);
+    apr_time_t end = last + TOKEN_BREAKER_WAIT;
 
     if (end > begin + TOKEN_BREAKER_PATIENCE) {
         end = begin + TOKEN_BREAKER_PATIENCE;

@@ -11,13 +11,12 @@
 #include "apr_pools.h"
 #include "apr_time.h"
 
-/* A thread that finds all connections in use waits for one as long as the
- * database answers: it is turned away when that has answered nobody for
- * WAIT, or for CONNECT where another thread makes a connection, which takes
- * longer; or after PATIENCE.  For PAUSE at most nobody tries a database that
- * is down. */
-#define TOKEN_BREAKER_WAIT apr_time_from_msec(50)
-#define TOKEN_BREAKER_CONNECT apr_time_from_msec(250)
+/* A thread that finds all connections in use, or another one making one,
+ * waits as long as the database answers: it is turned away when that has
+ * answered nobody for WAIT, which a commit on a slow disk or on a distant
+ * standby takes less than; or after PATIENCE.  For PAUSE at most nobody
+ * tries a database that is down. */
+#define TOKEN_BREAKER_WAIT apr_time_from_msec(250)
 #define TOKEN_BREAKER_PATIENCE apr_time_from_msec(1000)
 #define TOKEN_BREAKER_PAUSE apr_time_from_msec(1000)
 
