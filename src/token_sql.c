@@ -89,13 +89,14 @@ static apr_dbd_prepared_t *find_statement(const token_sql_t *sql,
  * the number, because the server may remember what we forgot.  NULL: the
  * server is to remember nothing. */
 static const char *make_label(const token_sql_t *sql,
-                              const statements_t *known, const char *text)
+                              const statements_t *known, const char *text,
+                              apr_pool_t *pool)
 {
     apr_ssize_t len = APR_HASH_KEY_STRING;
 
     return sql->dialect->forgets && known->forgotten >= FORGOTTEN_LIMIT
         ? NULL
-        : apr_psprintf(known->pool, "authn_token_%08x_%d",
+        : apr_psprintf(pool, "authn_token_%08x_%d",
                        apr_hashfunc_default(text, &len), known->forgotten);
 }
 
@@ -108,11 +109,14 @@ static int prepare(const token_sql_t *sql, const char *text,
                            statement);
 }
 
+/* In a pool of its own: what cannot be prepared is asked for again with each
+ * request, and may leave nothing behind. */
 int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
 {
     const char *text = get_text(sql, name);
     statements_t *known = get_statements(sql);
     apr_dbd_prepared_t *statement;
+    apr_pool_t *pool;
     int rc;
 
     if (!known) {
@@ -121,11 +125,15 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name)
     if (find_statement(sql, name, text)) {
         return 0;
     }
-    rc = prepare(sql, text, make_label(sql, known, text), known->pool,
+    apr_pool_create(&pool, known->pool);
+    rc = prepare(sql, text, make_label(sql, known, text, pool), pool,
                  &statement);
     if (rc == 0) {
-        apr_hash_set(known->by_text, apr_pstrdup(known->pool, text),
+        apr_hash_set(known->by_text, apr_pstrdup(pool, text),
                      APR_HASH_KEY_STRING, statement);
+    }
+    else {
+        apr_pool_destroy(pool);
     }
     return rc;
 }

@@ -307,6 +307,14 @@ static int is_file_error(const char *error)
         || strstr(error, "not a database");
 }
 
+/* 1 when SQLite's statements are of an older schema.  Its driver keeps them
+ * till the end of the connection: they are made anew for nothing else, or
+ * each failure would cost memory. */
+static int is_schema_error(const char *error)
+{
+    return strstr(error, "schema") || strstr(error, "not an error");
+}
+
 /* 1 when trying again can help: the connection was mended, or the database
  * lost our statements, by a schema change or behind a pooler. */
 static int mend(task_t *task, token_sql_t *sql)
@@ -320,7 +328,9 @@ static int mend(task_t *task, token_sql_t *sql)
         != APR_SUCCESS) {
         return 0;
     }
-    token_sql_forget(sql);
+    if (!is_sqlite(sql) || is_schema_error(task->error)) {
+        token_sql_forget(sql);
+    }
     return 1;
 }
 
