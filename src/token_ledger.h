@@ -37,8 +37,8 @@ token_ledger_status_t token_ledger_find(
 token_ledger_status_t token_ledger_user(const token_store_t *store,
                                         const char *username);
 
-/* Inserts a record: DONE, FULL, REFUSED or DOWN.  evicted is called with each token
- * that had to go for it.  This and a rotation are noted in the same
+/* Inserts a record: DONE, FULL, REFUSED or DOWN.  evicted is called with
+ * each token that had to go for it.  This and a rotation are noted in the same
  * transaction: none is there without its row. */
 token_ledger_status_t token_ledger_issue(
     const token_store_t *store, const char digest[TOKEN_DIGEST_LEN + 1],
