@@ -175,7 +175,7 @@ static const token_dialect_t dialects[] = {
         PG_RECORD PG_OF_ID,
         PG_WHOLE "WHERE revoked_at >= now() - make_interval(secs => "
             PG_NUMBER ") OR superseded_at >= now() - make_interval(secs => "
-            PG_NUMBER ")",
+            PG_NUMBER ") LIMIT " APR_STRINGIFY(TOKEN_DIALECT_POLL_ROWS),
         PG_RECORD "WHERE username = %s AND " PG_USABLE " " NEWEST_FIRST
             " LIMIT (%s)::int OFFSET (%s)::int",
         PG_WHOLE "WHERE username = %s AND digest >= " PG_DIGEST
@@ -226,7 +226,8 @@ static const token_dialect_t dialects[] = {
         LITE_RECORD "WHERE username = %s " NEWEST_FIRST,
         LITE_RECORD OF_ID,
         LITE_WHOLE "WHERE revoked_at >= " LITE_NOW " - CAST(%s AS INTEGER) "
-            "OR superseded_at >= " LITE_NOW " - CAST(%s AS INTEGER)",
+            "OR superseded_at >= " LITE_NOW " - CAST(%s AS INTEGER) LIMIT "
+            APR_STRINGIFY(TOKEN_DIALECT_POLL_ROWS),
         LITE_RECORD "WHERE username = %s AND " LITE_USABLE " " NEWEST_FIRST
             " LIMIT CAST(%s AS INTEGER) OFFSET CAST(%s AS INTEGER)",
         LITE_WHOLE "WHERE username = %s AND digest >= %s AND digest < %s",

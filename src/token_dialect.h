@@ -10,6 +10,9 @@
 
 #include "token_schema.h"
 
+/* The most rows that a poll answers; what there is more is not waited for. */
+#define TOKEN_DIALECT_POLL_ROWS 20000
+
 /* Of the records that POLL and the statements from SHOW_OWN on answer, id is
  * the whole digest. */
 typedef enum {

@@ -93,6 +93,7 @@ static void bind_store(token_store_t *store, server_rec *s, apr_pool_t *pool)
     store->pool = pool;
     store->schema = token_store_schema(store->conf);
     store->address = NULL;
+    store->asker = NULL;
 }
 
 /* For a job with a database. */
@@ -105,20 +106,51 @@ static int begin_store_job(int state, token_store_t *store, server_rec *s,
 
 /* --- revocations elsewhere --- */
 
+typedef struct {
+    const token_store_conf_t *conf;
+    int changes;
+} poll_t;
+
 static void bury_token(void *baton, const token_record_t *record)
 {
-    token_revoke_bury(baton, record);
+    poll_t *poll = baton;
+
+    token_revoke_bury(poll->conf, record);
+    poll->changes++;
 }
 
 /* What was revoked or superseded in the last so many seconds. */
 static token_ledger_status_t ask_for_changes(const token_store_t *store,
-                                             int seconds)
+                                             int seconds, int *changes)
 {
+    poll_t poll = { store->conf, 0 };
     const char *args[2];
+    token_ledger_status_t status;
 
     args[0] = args[1] = apr_itoa(store->pool, seconds);
-    return token_ledger_select(store, TOKEN_SQL_POLL, args, TOKEN_STORE_READ,
-                               bury_token, (void *)store->conf);
+    status = token_ledger_select(store, TOKEN_SQL_POLL, args,
+                                 TOKEN_STORE_READ, bury_token, &poll);
+    *changes = poll.changes;
+    return status;
+}
+
+/* There are more than were named: all are asked for again.  A revocation of
+ * so many is named by several polls, and said once. */
+static void forget_all(const token_store_t *store, int changes)
+{
+    static atomic_int told;
+
+    if (changes < TOKEN_DIALECT_POLL_ROWS) {
+        atomic_store(&told, 0);
+        return;
+    }
+    token_table_flush(token_shared_table());
+    if (!atomic_exchange(&told, 1)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, store->server,
+                     "%d tokens or more were revoked or rotated in a short "
+                     "time: the table of tokens is emptied",
+                     TOKEN_DIALECT_POLL_ROWS);
+    }
 }
 
 /* Seconds since the last answer, to whichever child: the one that polls may
@@ -130,9 +162,6 @@ static apr_int64_t get_poll_age(token_shared_database_t *shared,
     apr_int64_t last = atomic_load(&shared->last_poll);
     apr_int64_t age = now - atomic_load(&shared->last_poll_at);
 
-    if (!last) {
-        return 0;
-    }
     return age > second - last ? age : second - last;
 }
 
@@ -144,13 +173,15 @@ static void poll_database(const token_store_t *store)
     apr_int64_t second = token_clock_seconds();
     apr_int64_t seconds = get_poll_age(shared, now, second);
     int lost = seconds > POLL_LOST;
+    int changes;
 
-    if (ask_for_changes(store, (lost ? 0 : (int)seconds) + POLL_OVERLAP)
-        != TOKEN_LEDGER_DOWN) {
+    if (ask_for_changes(store, (lost ? 0 : (int)seconds) + POLL_OVERLAP,
+                        &changes) != TOKEN_LEDGER_DOWN) {
         /* Only now: while the database is down the table is all there is. */
         if (lost) {
             token_table_flush(token_shared_table());
         }
+        forget_all(store, changes);
         atomic_store(&shared->last_poll_at, now);
         atomic_store(&shared->last_poll, second);
     }

@@ -7,6 +7,7 @@
 
 #include "apr_shm.h"
 
+#include "token_clock.h"
 #include "token_shared.h"
 
 /* Of the memory that children inherit; made anew with each configuration,
@@ -39,8 +40,15 @@ static apr_status_t create_databases(apr_uint32_t count, apr_pool_t *pconf)
                                      + count * sizeof(setup->databases[0]),
                                      NULL, pconf);
 
+    apr_uint32_t i;
+
     if (rv == APR_SUCCESS) {
         setup = apr_shm_baseaddr_get(shm);
+        /* The first poll looks back to here: the table is empty. */
+        for (i = 0; i < count; i++) {
+            setup->databases[i].last_poll = token_clock_seconds();
+            setup->databases[i].last_poll_at = apr_time_sec(apr_time_now());
+        }
     }
     return rv;
 }

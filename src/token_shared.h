@@ -20,7 +20,7 @@
 
 /* What all children know of a database; times of token_clock. */
 typedef struct token_shared_database_t {
-    _Atomic(apr_int64_t) last_poll; /* second of the last answer; 0: none */
+    _Atomic(apr_int64_t) last_poll; /* second of the last answer */
     _Atomic(apr_int64_t) last_poll_at; /* the same by the calendar */
     _Atomic(apr_int64_t) next_purge; /* second of it */
     _Atomic(apr_int64_t) last_flush; /* since when a child that ends writes

@@ -105,7 +105,7 @@ sub while_rotating {
         my $pid = fork // die "fork: $!\n";
         if (!$pid) {
             my $result = $site->httoken('revoke', '--user', 'alice');
-            POSIX::_exit($result->{rc} ? 1 : 0);
+            POSIX::_exit($result->{exit} ? 1 : 0);
         }
         return sub {
             waitpid $pid, 0;

@@ -133,6 +133,44 @@ sub all_refuse {
     $site->done;
 }
 
+{
+    # Longer than a poll looks back beside its interval.
+    my $site = AuthnToken::Test->new(name => 'first poll',
+        conf => "AuthTokenPollInterval 13s\n$conf")->start;
+    my $token = token_of($site);
+    is $site->get('/api/', auth($token))->code, 200, 'a token is known';
+    $site->httoken('revoke', id($token));
+    ok poll(sub { $site->get('/api/', auth($token))->code == 401 }, 40),
+        'the first poll sees what was revoked before it';
+    $site->done;
+}
+
+# --- more than a poll names ---
+
+{
+    my $site = AuthnToken::Test->new(name => 'many', conf => $conf)->start;
+    my ($token, $good) = (token_of($site), token_of($site));
+    is $site->get('/api/', auth($_))->code, 200, 'a token is known'
+        for $token, $good;
+    my $dbh = $site->dbh;
+    my $now = AuthnToken::Test::database() eq 'pgsql' ? 'now()'
+        : q{CAST(strftime('%s', 'now') AS INTEGER)};
+    $dbh->do('INSERT INTO auth_token (digest, username, family, created_at,'
+        . ' expires_at, revoked_at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL'
+        . ' SELECT i + 1 FROM n WHERE i < 20100) SELECT '
+        . (AuthnToken::Test::database() eq 'pgsql'
+            ? q{lpad(i::text, 64, '0')} : q{printf('%064d', i)})
+        . ", 'many', 'ffffffffffffffff', $now, $now, $now FROM n");
+    $site->expect_log(qr/ 20000 tokens or more were revoked or rotated/);
+    ok poll(sub { $site->log_lines(qr/the table of tokens is emptied/) }, 20),
+        'a poll that is full empties the table';
+    $site->httoken('revoke', id($token));
+    ok poll(sub { $site->get('/api/', auth($token))->code == 401 }, 20),
+        'a revocation beside so many counts';
+    is $site->get('/api/', auth($good))->code, 200, 'who is good stays so';
+    $site->done;
+}
+
 # --- polled by a child that is killed ---
 
 {
