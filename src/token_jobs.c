@@ -234,6 +234,32 @@ static apr_status_t do_purge(int state, void *server, apr_pool_t *pool)
 
 /* --- overdue statements --- */
 
+/* mod_watchdog's threads end when a child begins to drain; requests that are
+ * under way go on, and need this one.  NULL where the MPM has no threads. */
+static apr_thread_t *keeper;
+
+static void *APR_THREAD_FUNC keep_deadlines(apr_thread_t *thread, void *data)
+{
+    (void)thread;
+    (void)data;
+    apr_setup_signal_thread();
+    while (is_staying()) {
+        token_deadline_check(token_shared_deadline(), token_clock_now());
+        apr_sleep(DEADLINE_INTERVAL);
+    }
+    return NULL;
+}
+
+static int is_threaded(void)
+{
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS
+        && threaded != AP_MPMQ_NOT_SUPPORTED;
+}
+
+/* For prefork, whose children end in the midst of anything: a thread to be
+ * joined would be one thing more that they wait for. */
 static apr_status_t do_deadlines(int state, void *data, apr_pool_t *pool)
 {
     (void)data;
@@ -320,7 +346,7 @@ static void *APR_THREAD_FUNC flush_all(apr_thread_t *thread, void *data)
     return NULL;
 }
 
-/* The deadline job may have stopped already. */
+/* Nobody else may look after deadlines any more. */
 static void await_working(void)
 {
     while (atomic_load(&working) > 0) {
@@ -333,11 +359,9 @@ static void await_working(void)
  * met them: nothing may be asked of a library there. */
 static int is_interrupted(void)
 {
-    int threaded = 0;
     sigset_t blocked;
 
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    return threaded == AP_MPMQ_NOT_SUPPORTED
+    return !is_threaded()
         && (pthread_sigmask(SIG_BLOCK, NULL, &blocked)
             || sigismember(&blocked, SIGTERM)
             || sigismember(&blocked, SIGHUP));
@@ -354,6 +378,9 @@ static apr_status_t leave(void *pool)
 
     atomic_store(&leaving, 1);
     await_working();
+    if (keeper) {
+        apr_thread_join(&rv, keeper);
+    }
     if (flushed->nelts == 0 || is_interrupted()) {
         return APR_SUCCESS;
     }
@@ -486,8 +513,10 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     check_deadlines(s, ptemp);
     token_setup_start(s, ptemp);
-    rv = add_job("_authn_token_deadline_", 0, DEADLINE_INTERVAL, NULL,
-                 do_deadlines, pconf);
+    rv = is_threaded() ? APR_SUCCESS
+                       : add_job("_authn_token_deadline_", 0,
+                                 DEADLINE_INTERVAL, NULL, do_deadlines,
+                                 pconf);
     if (rv == APR_SUCCESS && atomic_load(token_shared_unmade())) {
         rv = add_job("_authn_token_setup_", 1, SETUP_INTERVAL, s, do_setup,
                      pconf);
@@ -534,7 +563,12 @@ void token_jobs_child_init(apr_pool_t *pool, server_rec *s)
     atomic_store(&leaving, 0);
     if (rv == APR_SUCCESS) {
         rv = token_store_child_init(databases, pool);
+        keeper = NULL;
         apr_pool_pre_cleanup_register(pool, pool, leave);
+        if (is_threaded()) {
+            rv = apr_thread_create(&keeper, NULL, keep_deadlines, NULL,
+                                   pool);
+        }
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
