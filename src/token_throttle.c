@@ -22,7 +22,7 @@
 #include "token_throttle.h"
 
 #define WAYS 4
-#define SETS 4096
+#define SETS 4096               /* half of them for logins */
 #define PLACES_MAX 64
 
 /* Bytes of a name that tell it from others. */
@@ -111,12 +111,12 @@ static int embeds_ipv4(const unsigned char ip[16])
 static apr_uint64_t hash_name(const token_throttle_t *t,
                               token_throttle_kind_t kind,
                               const apr_sockaddr_t *address,
-                              const char *user)
+                              const char *user, int seconds)
 {
-    unsigned char name[2 + 8 + USER_MAX + 1];
+    unsigned char name[2 + 8 + 4 + USER_MAX + 1];
     const unsigned char *ip = address->ipaddr_ptr;
     apr_size_t n = address->ipaddr_len;
-    apr_size_t len = 2 + 8;
+    apr_size_t len = 2 + 8 + 4;
 
     if (n == 16 && embeds_ipv4(ip)) {
         ip += 12;
@@ -128,6 +128,8 @@ static apr_uint64_t hash_name(const token_throttle_t *t,
     name[0] = (unsigned char)kind;
     name[1] = (unsigned char)n;
     memcpy(name + 2, ip, n);
+    /* A shorter window elsewhere must not begin this one anew. */
+    memcpy(name + 2 + 8, &seconds, 4);
     if (user) {
         len += apr_cpystrn((char *)name + len, user, USER_MAX + 1)
             - ((char *)name + len);
@@ -174,11 +176,14 @@ static apr_uint32_t weigh_counter(apr_uint64_t word, apr_uint32_t second,
 
 /* The name's counter, else the one least worth keeping, else of these the
  * oldest. */
-static word_t *choose_counter(const token_throttle_t *t, apr_uint64_t name,
+static word_t *choose_counter(const token_throttle_t *t,
+                              token_throttle_kind_t kind, apr_uint64_t name,
                               apr_uint32_t second,
                               const token_limit_t *limit)
 {
-    word_t *set = t->counters + (name % SETS) * WAYS;
+    /* Bad tokens, whose window is short, drive out no failed login. */
+    apr_uint64_t half = kind == TOKEN_THROTTLE_TOKEN_ADDRESS ? 0 : SETS / 2;
+    word_t *set = t->counters + (half + name % (SETS / 2)) * WAYS;
     word_t *best = NULL;
     apr_uint32_t best_weight = 0;
     apr_uint32_t best_age = 0;
@@ -207,7 +212,8 @@ int token_throttle_wait(token_throttle_t *throttle,
                         const apr_sockaddr_t *address, const char *user,
                         const token_limit_t *limit, apr_int64_t now)
 {
-    apr_uint64_t name = hash_name(throttle, kind, address, user);
+    apr_uint64_t name = hash_name(throttle, kind, address, user,
+                                  limit->seconds);
     apr_uint32_t second = get_second(throttle, now);
     apr_uint64_t word;
     apr_uint32_t age;
@@ -215,7 +221,7 @@ int token_throttle_wait(token_throttle_t *throttle,
     if (limit->count == 0) {
         return 0;
     }
-    word = atomic_load(choose_counter(throttle, name, second, limit));
+    word = atomic_load(choose_counter(throttle, kind, name, second, limit));
     age = get_age(word, second);
     if (!is_of(word, name)
         || (word & COUNT_MASK) < (apr_uint32_t)limit->count
@@ -230,7 +236,8 @@ void token_throttle_fail(token_throttle_t *throttle,
                          const apr_sockaddr_t *address, const char *user,
                          const token_limit_t *limit, apr_int64_t now)
 {
-    apr_uint64_t name = hash_name(throttle, kind, address, user);
+    apr_uint64_t name = hash_name(throttle, kind, address, user,
+                                  limit->seconds);
     apr_uint32_t second = get_second(throttle, now);
     apr_uint64_t first = get_tag(name) << (SECOND_BITS + COUNT_BITS)
         | (apr_uint64_t)second << COUNT_BITS | 1;
@@ -240,7 +247,7 @@ void token_throttle_fail(token_throttle_t *throttle,
     if (limit->count == 0) {
         return;
     }
-    counter = choose_counter(throttle, name, second, limit);
+    counter = choose_counter(throttle, kind, name, second, limit);
     old = atomic_load(counter);
     do {
         if (!is_of(old, name)

@@ -203,6 +203,36 @@ static void *fail_once(void *baton)
     return NULL;
 }
 
+/* A lock-out of an hour is no matter of those that take a minute. */
+static void test_limits(tap_t *tap)
+{
+    token_throttle_t *t = make_throttle(1);
+    token_limit_t hour = { 5, 3600 };
+    token_limit_t bad = { 100, 60 };
+    apr_sockaddr_t *alice = address("192.0.2.1");
+    apr_sockaddr_t *other = address("2001:db8::1");
+    unsigned char *ip = other->ipaddr_ptr;
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        token_throttle_fail(t, USER, alice, "alice", &hour, now);
+    }
+    token_throttle_fail(t, USER, alice, "alice", &limit, now + 61);
+    tap_ok(tap, token_throttle_wait(t, USER, alice, "alice", &hour,
+                                    now + 61) > 3000,
+           "a failure where the window is shorter begins none anew");
+    for (i = 0; i < 50000; i++) {
+        ip[4] = (unsigned char)(i >> 16);
+        ip[5] = (unsigned char)(i >> 8);
+        ip[6] = (unsigned char)i;
+        token_throttle_fail(t, TOKEN_THROTTLE_TOKEN_ADDRESS, other, NULL,
+                            &bad, now + 61);
+    }
+    tap_ok(tap, token_throttle_wait(t, USER, alice, "alice", &hour,
+                                    now + 61) > 3000,
+           "bad tokens from 50,000 networks do not drive it out");
+}
+
 static void test_threads(tap_t *tap)
 {
     crowd_t crowd = { make_throttle(1), address("192.0.2.1") };
@@ -335,6 +365,7 @@ int main(void)
     test_windows(&tap);
     test_addresses(&tap);
     test_flood(&tap);
+    test_limits(&tap);
     test_threads(&tap);
     test_places(&tap);
     test_killed(&tap);
