@@ -29,6 +29,10 @@ my $COUNTS = 1 + 2;
 # needs: what the server must have for it.
 sub needs {
     return (modules => ['remoteip'], more => <<"CONF");
+# As docs/scaling.md has it; and all are there from the start.
+DBDMin 4
+DBDKeep 4
+DBDMax 4
 RemoteIPHeader X-Client
 RemoteIPInternalProxy 127.0.0.1
 AuthTokenCacheTTL 5s
