@@ -293,12 +293,12 @@ typedef struct {
 static void give_record(void *baton, const token_sql_row_t *row)
 {
     const reader_t *reader = baton;
-    const char *text[COLUMNS];
+    const char *text[COLUMNS] = { NULL };
     token_record_t record;
     int i;
 
-    for (i = 0; i < COLUMNS; i++) {
-        text[i] = i < row->columns ? row->column[i] : NULL;
+    for (i = 0; i < COLUMNS && i < row->columns; i++) {
+        text[i] = row->column[i];
     }
     if (!row->is_read) {
         /* Refused, rather than without the networks, say, that it has. */
