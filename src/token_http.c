@@ -15,6 +15,7 @@
 #include "apr_strings.h"
 
 #include "token_http.h"
+#include "token_text.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -280,6 +281,24 @@ int token_http_read_body(request_rec *r, char **body, apr_size_t *len,
     apr_brigade_destroy(bb);
     (*body)[*len] = '\0';
     return status;
+}
+
+int token_http_number(request_rec *r, const char *name, apr_int64_t least,
+                      apr_int64_t *number)
+{
+    char *args = apr_pstrdup(r->pool, r->args ? r->args : "");
+    apr_size_t len = strlen(name);
+    char *state;
+    char *word;
+
+    for (word = apr_strtok(args, "&", &state); word;
+         word = apr_strtok(NULL, "&", &state)) {
+        if (strncmp(word, name, len) == 0 && word[len] == '=') {
+            return token_text_number(number, word + len + 1)
+                && *number >= least;
+        }
+    }
+    return 1;
 }
 
 /* How closely a media range names JSON: 0 not at all, 3 by its name. */

@@ -68,6 +68,11 @@ void token_http_release_body(request_rec *r);
 int token_http_read_body(request_rec *r, char **body, apr_size_t *len,
                          apr_size_t max);
 
+/* A number of the query string: 0 when it is there and not between least and
+ * TOKEN_SECONDS_MAX; *number stays as it is when it is not there. */
+int token_http_number(request_rec *r, const char *name, apr_int64_t least,
+                      apr_int64_t *number);
+
 /* 1 when the Accept header allows application/json (RFC 9110, 12.5.1). */
 int token_http_accepts_json(const request_rec *r);
 

@@ -153,26 +153,6 @@ static void add_to_page(void *baton, const token_record_t *record)
     }
 }
 
-/* A number of the query string: 0 when it is there and not between least
- * and TOKEN_SECONDS_MAX. */
-static int read_number(request_rec *r, const char *name, apr_int64_t least,
-                       apr_int64_t *number)
-{
-    char *args = apr_pstrdup(r->pool, r->args ? r->args : "");
-    apr_size_t len = strlen(name);
-    char *state;
-    char *word;
-
-    for (word = apr_strtok(args, "&", &state); word;
-         word = apr_strtok(NULL, "&", &state)) {
-        if (strncmp(word, name, len) == 0 && word[len] == '=') {
-            return token_text_number(number, word + len + 1)
-                && *number >= least;
-        }
-    }
-    return 1;
-}
-
 /* The next page, in the form of RFC 8288. */
 static void link_next(const call_t *call, apr_int64_t limit,
                       apr_int64_t offset)
@@ -195,8 +175,8 @@ static int answer_list(const call_t *call)
     const char *args[3];
     page_t page;
 
-    if (!read_number(r, "limit", 1, &limit)
-        || !read_number(r, "offset", 0, &offset)) {
+    if (!token_http_number(r, "limit", 1, &limit)
+        || !token_http_number(r, "offset", 0, &offset)) {
         return token_handler_detail(r, HTTP_BAD_REQUEST, "limit and offset "
                                     "must be numbers.");
     }
