@@ -24,6 +24,7 @@
 #include "token_mint.h"
 #include "token_revoke.h"
 #include "token_shared.h"
+#include "token_upkeep.h"
 
 APLOG_USE_MODULE(authn_token);
 
@@ -74,6 +75,37 @@ static place_t read_place(call_t *call, const char *rest)
         return PLACE_ONE;
     }
     return strcmp(last, "rotate") == 0 ? PLACE_ROTATE : PLACE_NONE;
+}
+
+/* --- uses --- */
+
+static void tell_use(const call_t *call,
+                     const char digest[TOKEN_DIGEST_LEN + 1])
+{
+    token_store_t store;
+
+    token_revoke_bind(&store, call->r, call->r->pool);
+    token_upkeep_tell(&store, digest);
+}
+
+/* The digest of the token that asks, of which the database is told the use:
+ * it must not take it for idle nor, where a further one is made, evict it
+ * for longer unused than others.  That costs a statement.  0: no SHA-256. */
+static int find_own_digest(const call_t *call,
+                           char digest[TOKEN_DIGEST_LEN + 1])
+{
+    request_rec *r = call->r;
+    int may_evict = r->method_number == M_POST && call->place == PLACE_ALL
+        && token_conf_flush_interval(r->server);
+
+    if (token_shared_digest(digest, call->memo->text,
+                            strlen(call->memo->text)) != APR_SUCCESS) {
+        return 0;
+    }
+    if (call->own->idle_timeout || may_evict) {
+        tell_use(call, digest);
+    }
+    return 1;
 }
 
 /* --- answers --- */
@@ -173,6 +205,7 @@ static int answer_list(const call_t *call)
     apr_int64_t offset = 0;
     token_store_t store;
     const char *args[3];
+    char digest[TOKEN_DIGEST_LEN + 1];
     page_t page;
 
     if (!token_http_number(r, "limit", 1, &limit)
@@ -188,6 +221,7 @@ static int answer_list(const call_t *call)
     args[0] = call->own->username;
     args[1] = apr_itoa(r->pool, (int)limit + 1);
     args[2] = apr_psprintf(r->pool, "%" APR_INT64_T_FMT, offset);
+    find_own_digest(call, digest);
     token_revoke_bind(&store, r, r->pool);
     if (token_ledger_select(&store, TOKEN_SQL_LIST_OWN, args,
                             TOKEN_STORE_READ, add_to_page, &page)
@@ -290,8 +324,7 @@ static token_ledger_status_t find_asker(const call_t *call,
     token_store_t store;
     token_ledger_status_t status = TOKEN_LEDGER_DONE;
 
-    if (token_shared_digest(digest, memo->text, strlen(memo->text))
-        != APR_SUCCESS) {
+    if (!find_own_digest(call, digest)) {
         return TOKEN_LEDGER_DOWN;
     }
     *asker = digest;
@@ -367,6 +400,9 @@ static int rotate_token(const call_t *call, const token_ask_t *ask)
     status = find_asker(call, &asker);
     if (status != TOKEN_LEDGER_DONE) {
         return answer_status(call, status);
+    }
+    if (!is_self && old.idle_timeout) {
+        tell_use(call, old.id);
     }
     rc = token_mint_make(call->r, &mint, old.username, ask);
     if (rc != OK) {

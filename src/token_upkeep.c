@@ -116,6 +116,26 @@ int token_upkeep_flush(const token_store_t *store, token_store_kind_t kind,
     return told && !more;
 }
 
+void token_upkeep_tell(const token_store_t *store,
+                       const char digest[TOKEN_DIGEST_LEN + 1])
+{
+    apr_array_header_t *uses;
+    token_entry_t entry;
+    token_key_t key;
+
+    if (!token_shared_table()) {
+        return;
+    }
+    token_table_key(&key, digest, store->conf->database);
+    if (token_table_get(token_shared_table(), &key, &entry,
+                        token_clock_seconds()) == TOKEN_TABLE_RECORD
+        && entry.record.last_used_at) {
+        uses = apr_array_make(store->pool, 1, sizeof(use_t));
+        collect_use(uses, digest, entry.record.last_used_at);
+        tell_database(store, TOKEN_STORE_JOB, uses);
+    }
+}
+
 /* --- dead rows --- */
 
 /* Rows removed by one statement; -1 when the database is down. */
