@@ -143,6 +143,16 @@ sub road {
         '... which the old key can list';
     is $site->request('POST', '/tokens/self/rotate', { auth($second) },
         {})->code, 200, '... and the new one can rotate';
+    my %json = (auth($key), 'Content-Type' => 'application/json');
+    is $site->request($_->[0], "/tokens/$_->[1]", { %json },
+        $_->[0] eq 'POST' ? {} : undef)->code, $_->[2],
+        "... and the old key gets $_->[2] for $_->[0] $_->[1]"
+        for [ 'GET', 'self', 404 ], [ 'DELETE', 'self', 404 ],
+            [ 'POST', 'self/rotate', 404 ], [ 'DELETE', '', 204 ],
+            [ 'DELETE', '', 404 ];
+    is $code->($token), 401, '... which ends native tokens';
+    is $code->($key), 200, '... and not itself';
+    ($token) = log_in($site, 'alice', 'wonder-land');
 
     # 3. The keys as rows of ours.
     my $run = $site->httoken('import', 'drf', '-e', '7d');
