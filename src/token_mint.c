@@ -57,6 +57,19 @@ static void bury_evicted(void *baton, const token_record_t *record)
                   record->id, record->username, record->client);
 }
 
+/* The table, by which it was good, may not know what became of it. */
+static void note_refused(request_rec *r, const token_store_t *store,
+                         const token_record_t *record)
+{
+    if (store->asker) {
+        token_revoke_refresh(store->conf, store->asker);
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "token %.*s of user %s makes none: it, or the one to "
+                      "be rotated, was rotated, revoked or ended meanwhile",
+                      TOKEN_ID_LEN, store->asker, record->username);
+    }
+}
+
 token_ledger_status_t token_mint_issue(request_rec *r, token_mint_t *mint)
 {
     token_store_t store;
@@ -67,6 +80,9 @@ token_ledger_status_t token_mint_issue(request_rec *r, token_mint_t *mint)
     status = token_ledger_issue(&store, mint->digest, &mint->record,
                                 token_conf_max_per_user(token_conf_dir(r)),
                                 bury_evicted, r);
+    if (status == TOKEN_LEDGER_REFUSED) {
+        note_refused(r, &store, &mint->record);
+    }
     if (status == TOKEN_LEDGER_DONE) {
         token_revoke_forget_unknown(store.conf, mint->digest);
         ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
@@ -105,6 +121,9 @@ token_ledger_status_t token_mint_rotate(request_rec *r, token_mint_t *mint,
     token_revoke_bind(&store, r, r->pool);
     store.asker = mint->asker;
     status = token_ledger_rotate(&store, old->id, mint->digest, heir);
+    if (status == TOKEN_LEDGER_NONE) {
+        note_refused(r, &store, heir);
+    }
     if (status == TOKEN_LEDGER_DONE) {
         token_revoke_forget_unknown(store.conf, mint->digest);
         token_revoke_refresh(store.conf, old->id);
