@@ -12,6 +12,7 @@ use warnings;
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
 use AuthnToken::Token qw(auth);
+use Digest::SHA qw(sha256_hex);
 use JSON::PP qw(decode_json);
 use POSIX ();
 use Test::More;
@@ -128,4 +129,22 @@ sub while_rotating {
         };
     });
 }
+
+# Who waits for the user's lock gets it in turn: what is revoked makes nothing.
+for my $path ('/tokens/', '/tokens/ID/rotate') {
+    my ($thief, $mine, $other) = map { login() } 1 .. 3;
+    my $target = $path =~ s/ID/substr sha256_hex($other), 0, 16/er;
+
+    $dbh->begin_work;
+    $dbh->do(q{SELECT pg_advisory_xact_lock(7236838, hashtext('alice'))});
+    my $revocation = send_to('DELETE', '/tokens/'
+        . substr(sha256_hex($thief), 0, 16), $mine);
+    ok waiting(1), "$path: a revocation is about to be";
+    my $request = send_to('POST', $target, $thief);
+    ok waiting(2), "$path: its token asks for another";
+    $dbh->commit;
+    is $revocation->read('DELETE', 10)->code, 204, "$path: it is revoked";
+    is $request->read('POST', 10)->code, 409, "$path: and makes none";
+}
+$dbh->disconnect;
 finish();
