@@ -329,6 +329,19 @@ static void count_other(void *baton, const token_record_t *record)
     issue->count += strcmp(record->id, issue->digest) != 0;
 }
 
+/* 1 in *found when the token of a digest is there: a first attempt came to its
+ * end, but its connection broke before that was known. */
+static int find_made(const token_sql_t *sql, const char *digest, int *found,
+                     apr_pool_t *pool)
+{
+    const char *args[1];
+
+    args[0] = digest;
+    *found = 0;
+    return token_sql_select(sql, TOKEN_SQL_VALIDATE, args, count_one, found,
+                            pool);
+}
+
 /* Inserts it: a repeated insert finds the row that the first one left before
  * its connection broke.  On the first attempt there can be none: random bits
  * do not repeat. */
@@ -360,13 +373,16 @@ static int check_room(const token_sql_t *sql, issue_t *issue)
 }
 
 /* The request may have been long in coming: its token was good when it
- * began. */
-static int check_asker(const token_sql_t *sql, issue_t *issue)
+ * began.  An attempt before this one may have evicted it. */
+static int check_asker(const token_sql_t *sql, issue_t *issue, int attempt)
 {
     int good;
     int rc = token_sql_ask(sql, issue->store->asker,
                            issue->record->created_at, &good, issue->pool);
 
+    if (rc == 0 && !good && attempt > 1) {
+        rc = find_made(sql, issue->digest, &good, issue->pool);
+    }
     if (!good) {
         issue->status = TOKEN_LEDGER_REFUSED;
     }
@@ -374,7 +390,7 @@ static int check_asker(const token_sql_t *sql, issue_t *issue)
 }
 
 /* Under the user's lock. */
-static int check_issue(const token_sql_t *sql, issue_t *issue)
+static int check_issue(const token_sql_t *sql, issue_t *issue, int attempt)
 {
     int rc = 0;
 
@@ -383,7 +399,7 @@ static int check_issue(const token_sql_t *sql, issue_t *issue)
         rc = token_sql_lock(sql, issue->record->username, issue->pool);
     }
     if (rc == 0 && issue->store->asker) {
-        rc = check_asker(sql, issue);
+        rc = check_asker(sql, issue, attempt);
     }
     return rc == 0 && issue->status == TOKEN_LEDGER_DONE
         && issue->quota->count && issue->quota->refuse
@@ -424,7 +440,7 @@ static int issue_whole(token_sql_t *sql, issue_t *issue, int attempt)
     int rc = token_sql_begin(sql);
 
     if (rc == 0) {
-        rc = check_issue(sql, issue);
+        rc = check_issue(sql, issue, attempt);
     }
     if (rc == 0 && issue->status == TOKEN_LEDGER_DONE) {
         rc = insert_record(sql, issue, attempt);
@@ -540,19 +556,6 @@ typedef struct {
     token_ledger_status_t status;
 } rotate_t;
 
-/* 1 in *found when the heir is there: a first attempt came to its end, but
- * its connection broke before that was known. */
-static int find_heir(const token_sql_t *sql, const rotate_t *rotate,
-                     int *found)
-{
-    const char *args[1];
-
-    args[0] = rotate->rotation.heir_digest;
-    *found = 0;
-    return token_sql_select(sql, TOKEN_SQL_VALIDATE, args, count_one, found,
-                            rotate->pool);
-}
-
 static int rotate_token(token_sql_t *sql, void *baton, int attempt)
 {
     rotate_t *rotate = baton;
@@ -560,7 +563,8 @@ static int rotate_token(token_sql_t *sql, void *baton, int attempt)
     int rc = token_sql_rotate(sql, &rotate->rotation, &done, rotate->pool);
 
     if (rc == 0 && !done && attempt > 1) {
-        rc = find_heir(sql, rotate, &done);
+        rc = find_made(sql, rotate->rotation.heir_digest, &done,
+                       rotate->pool);
     }
     rotate->status = done ? TOKEN_LEDGER_DONE : TOKEN_LEDGER_NONE;
     return rc;
