@@ -154,6 +154,25 @@ void token_sql_forget(const token_sql_t *sql)
     }
 }
 
+int token_sql_is_worn(const token_sql_t *sql)
+{
+    const statements_t *known = get_statements(sql);
+
+    return known && !sql->dialect->forgets
+        && known->forgotten >= FORGOTTEN_LIMIT;
+}
+
+void token_sql_drop(const token_sql_t *sql)
+{
+    statements_t *known = apr_hash_get(sql->prepared, STATEMENTS,
+                                       APR_HASH_KEY_STRING);
+
+    if (known) {
+        apr_hash_set(sql->prepared, STATEMENTS, APR_HASH_KEY_STRING, NULL);
+        apr_pool_destroy(known->pool);
+    }
+}
+
 /* NULL, and *rc is 0: there is no such statement. */
 static apr_dbd_prepared_t *get_statement(const token_sql_t *sql,
                                          token_sql_name_t name,

@@ -44,6 +44,14 @@ int token_sql_prepare(const token_sql_t *sql, token_sql_name_t name);
  * statements of others in the same hash stay. */
 void token_sql_forget(const token_sql_t *sql);
 
+/* 1 on SQLite when that was so often that the connection should be opened
+ * anew: its driver keeps all statements until it is closed. */
+int token_sql_is_worn(const token_sql_t *sql);
+
+/* Of a handle that was just closed, before sql has another's: gives back the
+ * memory of its statements. */
+void token_sql_drop(const token_sql_t *sql);
+
 /* A row that a statement answers; NULL is NULL, and so is what cannot be
  * read. */
 typedef struct token_sql_row_t {

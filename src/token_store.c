@@ -294,6 +294,7 @@ static void note_result(const task_t *task, int done)
 
 static void use_reopened(const task_t *task, token_sql_t *sql)
 {
+    token_sql_drop(sql);
     sql->handle = task->dbd->handle;
     sql->prepared = task->dbd->prepared;
 }
@@ -309,10 +310,24 @@ static int is_file_error(const char *error)
 
 /* 1 when SQLite's statements are of an older schema.  Its driver keeps them
  * till the end of the connection: they are made anew for nothing else, or
- * each failure would cost memory. */
+ * each failure would cost memory.  Not for a table named schema. */
 static int is_schema_error(const char *error)
 {
-    return strstr(error, "schema") || strstr(error, "not an error");
+    return strstr(error, "schema has changed")
+        || strstr(error, "not an error");
+}
+
+/* After many changes of the schema the connection itself is made anew. */
+static void renew_statements(task_t *task, token_sql_t *sql)
+{
+    if (is_sqlite(sql) && !is_schema_error(task->error)) {
+        return;
+    }
+    token_sql_forget(sql);
+    if (token_sql_is_worn(sql)
+        && !token_file_reopen(task->dbd, task->store->pool)) {
+        use_reopened(task, sql);
+    }
 }
 
 /* 1 when trying again can help: the connection was mended, or the database
@@ -328,9 +343,7 @@ static int mend(task_t *task, token_sql_t *sql)
         != APR_SUCCESS) {
         return 0;
     }
-    if (!is_sqlite(sql) || is_schema_error(task->error)) {
-        token_sql_forget(sql);
-    }
+    renew_statements(task, sql);
     return 1;
 }
 
