@@ -550,16 +550,38 @@ static int run_schema(const token_sql_t *sql)
     return 0;
 }
 
+/* 1 in *used when a file of SQLite has any table or view. */
+static int is_used(const token_sql_t *sql, int *used)
+{
+    apr_dbd_results_t *results = NULL;
+    apr_dbd_row_t *row = NULL;
+    int rc = apr_dbd_select(sql->driver, sql->pool, sql->handle, &results,
+                            "SELECT 1 FROM sqlite_master LIMIT 1", 1);
+
+    *used = 0;
+    while (rc == 0 && apr_dbd_get_row(sql->driver, sql->pool, results, &row,
+                                      -1) == 0) {
+        *used = 1;
+    }
+    return rc;
+}
+
 /* All or nothing, whoever looks meanwhile. */
 static int create_sqlite3(const token_sql_t *sql)
 {
-    int rows;
-    int rc;
+    int used, rows;
+    int rc = is_used(sql, &used);
 
-    /* Readers and the writer then pass each other.  It is kept in the
-     * file; that it answers a row is an error to apr_dbd, not to us. */
-    apr_dbd_query(sql->driver, sql->handle, &rows,
-                  "PRAGMA journal_mode=WAL");
+    if (rc) {
+        return rc;
+    }
+    if (!used) {
+        /* Readers and the writer then pass each other.  It is kept in the
+         * file, so that one with other tables is left as it is; that it
+         * answers a row is an error to apr_dbd, not to us. */
+        apr_dbd_query(sql->driver, sql->handle, &rows,
+                      "PRAGMA journal_mode=WAL");
+    }
     rc = apr_dbd_query(sql->driver, sql->handle, &rows, "BEGIN IMMEDIATE");
     if (rc) {
         return rc;

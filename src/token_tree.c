@@ -209,7 +209,28 @@ typedef struct {
     const char *driver;
     const char *params;
     token_schema_t schema;
+    int used;                   /* a line is about tokens */
 } database_t;
+
+/* The provider django is not: its users are in a table of Django's. */
+static int is_about_tokens(const ap_directive_t *d, apr_pool_t *pool)
+{
+    if (apr_cstr_casecmp(d->directive, "SetHandler") == 0) {
+        return has_word(d->args, "token-login", pool)
+            || has_word(d->args, "token-manage", pool);
+    }
+    if (apr_cstr_casecmp(d->directive, "AuthType") == 0
+        || apr_cstr_casecmp(d->directive, "AuthBasicProvider") == 0
+        || apr_cstr_casecmp(d->directive, "<AuthnProviderAlias") == 0) {
+        return has_word(d->args, "token", pool);
+    }
+    if (apr_cstr_casecmp(d->directive, "Require") == 0) {
+        return has_word(d->args, "token-scope", pool)
+            || has_word(d->args, "token-client", pool);
+    }
+    return apr_cstr_casecmpn(d->directive, "AuthToken", 9) == 0
+        && apr_cstr_casecmp(d->directive, "AuthTokenUnknownHash") != 0;
+}
 
 static void see_database(database_t *database, const ap_directive_t *d,
                          apr_pool_t *pool)
@@ -217,6 +238,7 @@ static void see_database(database_t *database, const ap_directive_t *d,
     for (; d; d = d->next) {
         const char *args = d->args;
 
+        database->used |= is_about_tokens(d, pool);
         if (apr_cstr_casecmp(d->directive, "DBDriver") == 0) {
             database->driver = ap_getword_conf(pool, &args);
         }
@@ -236,7 +258,7 @@ static void see_database(database_t *database, const ap_directive_t *d,
 static void visit_database(const database_t *database,
                            token_tree_visit_fn *visit, void *baton)
 {
-    if (database->driver && database->params
+    if (database->used && database->driver && database->params
         && database->schema == TOKEN_SCHEMA_NATIVE) {
         visit(baton, database->driver, database->params);
     }
@@ -262,7 +284,7 @@ static void visit_hosts(const ap_directive_t *d, const database_t *main,
 void token_tree_databases(token_tree_visit_fn *visit, void *baton,
                           apr_pool_t *ptemp)
 {
-    database_t main = { NULL, NULL, TOKEN_SCHEMA_NATIVE };
+    database_t main = { NULL, NULL, TOKEN_SCHEMA_NATIVE, 0 };
 
     see_database(&main, ap_conftree, ptemp);
     visit_database(&main, visit, baton);

@@ -12,8 +12,9 @@
 int token_tree_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *s);
 
-/* Visits the driver and the parameters of each host that has a database,
- * some of them more than once; strings are of ptemp. */
+/* Visits the driver and the parameters of each host that has a database of
+ * the native schema and a line about tokens, were it the main server's; some
+ * of them more than once; strings are of ptemp. */
 typedef void token_tree_visit_fn(void *baton, const char *driver,
                                  const char *params);
 void token_tree_databases(token_tree_visit_fn *visit, void *baton,

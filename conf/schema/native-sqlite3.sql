@@ -4,8 +4,8 @@
 -- The native table of mod_authn_token, which needs SQLite 3.35 or later.
 -- httpd and "httoken init" make it by themselves; t/unit/schema.t compares the
 -- two.  It may be run again at any time and changes nothing that is there.
--- They also set "PRAGMA journal_mode=WAL", which the file keeps, so that
--- reading and writing pass each other.
+-- In a new file they also set "PRAGMA journal_mode=WAL", which it keeps, so
+-- that reading and writing pass each other.
 --
 -- Moments are whole seconds since 1970-01-01 UTC.  To read them:
 --     SELECT substr(digest, 1, 16) AS id, username, client,

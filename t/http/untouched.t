@@ -1,0 +1,100 @@
+# Copyright (C) 2026 the mod_authn_token authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# profiles: sqlite3-event
+#
+# Which of SQLite's databases get tables: those that a line about tokens needs,
+# whoever else mod_dbd is there for.  What was in a file before stays as it is.
+use strict;
+use warnings;
+
+use AuthnToken::Conf ();
+use AuthnToken::Process ();
+use AuthnToken::Server ();
+use AuthnToken::Test;
+use DBI ();
+use Test::More;
+
+my $default = AuthnToken::Conf::default_text(1);
+
+sub lite {
+    my ($path) = @_;
+    return DBI->connect("dbi:SQLite:dbname=$path", '', '', { RaiseError => 1,
+        PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1 });
+}
+
+# A site and its database, which another application has.
+sub site {
+    my ($name, $conf) = @_;
+    my $site = AuthnToken::Test->new(name => $name, conf => $conf);
+    for my $path ($site->db_params, $site->tmp . '/db/second.db') {
+        lite($path)->do('CREATE TABLE notes (text)');
+        AuthnToken::Process::own(AuthnToken::Server::user(), $path);
+    }
+    return $site->start;
+}
+
+# tables($path): its tables, and the journal's mode.
+sub tables {
+    my ($path) = @_;
+    my $dbh = lite($path);
+    return join ' ', $dbh->selectrow_array('PRAGMA journal_mode'),
+        @{ $dbh->selectcol_arrayref(q{SELECT name FROM sqlite_master
+            WHERE type = 'table' ORDER BY name}) };
+}
+
+my $theirs = 'delete notes';
+my $both = 'delete auth_token auth_token_event notes';
+
+for my $case ([ 'no line of ours', '' ],
+    [ 'the provider django', <<'CONF' ],
+<Location "/api/">
+    AuthType Basic
+    AuthName "api"
+    AuthBasicProvider django
+    Require valid-user
+</Location>
+CONF
+    [ 'what is not about tokens', <<'CONF' ]) {
+AuthTokenUnknownHash \
+    "$2y$05$d8eKY8nVLNCzRbpR4vAvT.mOZlSkOEPGbAOvXSwPXkcyQVBvfKNqK"
+<Location "/api/">
+    Require user token
+    SetHandler tokens
+</Location>
+CONF
+    my ($name, $conf) = @$case;
+    my $site = site($name, $conf);
+    $site->get('/');
+    $site->stop;
+    is tables($site->db_params), $theirs, "$name: nothing is made";
+    $site->done;
+}
+for my $line ('AuthTokenPrefix abc', 'SetHandler token-manage',
+    'Require token-client x', 'AuthType token', 'AuthBasicProvider token') {
+    my $site = site($line, $line =~ /^AuthToken/ ? "$line\n"
+        : "<Location /x>\n$line\n</Location>\n");
+    is tables($site->db_params), $both,
+        "$line: makes the tables, and leaves the journal as it is";
+    $site->done;
+}
+
+# --- virtual hosts ---
+
+my $listen = 'Listen 127.0.0.1:@@PORT2@@' . "\n"
+    . '<VirtualHost 127.0.0.1:@@PORT2@@>' . "\n" . 'DocumentRoot "@@DOCROOT@@"'
+    . "\n";
+my $own = 'DBDParams "@@TMP@@/db/second.db"' . "\n";
+for my $case (
+    [ 'a host with its own', "$listen$own$default</VirtualHost>\n", 0, 1 ],
+    [ 'a host with none', "$listen$default</VirtualHost>\n", 1, 0 ],
+    [ 'all hosts', "$default$listen$own</VirtualHost>\n", 1, 1 ]) {
+    my ($name, $conf, @made) = @$case;
+    my $site = site($name, $conf);
+    my @found = map { tables($_) } $site->db_params,
+        $site->tmp . '/db/second.db';
+    is_deeply \@found, [ map { $_ ? $both : $theirs } @made ],
+        "$name: tables are where tokens are";
+    $site->done;
+}
+finish();
