@@ -8,6 +8,7 @@
  * other's way.  A table that was there and is gone is a failure: an empty one
  * in its place would make every token unknown. */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "httpd.h"
@@ -163,6 +164,8 @@ void token_setup_start(server_rec *s, apr_pool_t *ptemp)
     rv = apr_proc_fork(&process, ptemp);
     if (rv == APR_INCHILD) {
         if (ap_run_drop_privileges(ptemp, s) == OK) {
+            /* For what protect_new_file() does not find: a URI's file. */
+            umask(027);
             make_all(s, APLOG_ERR, ptemp);
         }
         /* All else is the parent's to clean up. */

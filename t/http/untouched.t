@@ -97,4 +97,17 @@ for my $case (
         "$name: tables are where tokens are";
     $site->done;
 }
+
+# --- a URI ---
+
+{
+    my $site = AuthnToken::Test->new(name => 'URI', conf =>
+        'DBDParams "file:@@TMP@@/db/uri.db"' . "\n$default")->start;
+    my $path = $site->tmp . '/db/uri.db';
+    like tables($path), qr/^wal auth_token /, 'URI: a new file is a WAL';
+    is sprintf('%o', (stat $path)[2] & 07777), '640',
+        'URI: and is kept from other eyes';
+    ok $site->login('alice', 'wonder-land')->{token}, 'URI: and has tokens';
+    $site->done;
+}
 finish();
