@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "apr_strings.h"
+#include "apr_user.h"
 
 #include "httoken_database.h"
 #include "httoken_output.h"
@@ -35,6 +36,25 @@ int httoken_database_fail(const httoken_database_t *db, const char *what,
 }
 
 /* --- SQLite's file --- */
+
+/* Who may write a file that is another's, or only read it, would leave -wal
+ * and -shm files that its owner cannot write: httpd and all others would be
+ * locked out. */
+static int is_allowed(const httoken_database_t *db, const struct stat *info)
+{
+    char *name = NULL;
+
+    if (geteuid() == 0 || geteuid() == info->st_uid) {
+        return 1;
+    }
+    if (apr_uid_name_get(&name, info->st_uid, db->pool) != APR_SUCCESS) {
+        name = apr_psprintf(db->pool, "%lu", (unsigned long)info->st_uid);
+    }
+    httoken_output_error("%s belongs to user %s: run httoken as root or as "
+                         "that user, or what SQLite writes beside it could "
+                         "lock httpd out", db->shown, name);
+    return 0;
+}
 
 /* Becomes whoever owns the file, or for a new one its directory: httpd's
  * user can then write it, and the -wal and -shm files beside it. */
@@ -82,8 +102,13 @@ static int prepare_file(const httoken_database_t *db, int make)
 {
     struct stat info;
 
+    if (strncmp(db->params, "file:", 5) == 0) {
+        httoken_output_error("%s: give the path of the file, not a URI",
+                             db->shown);
+        return 0;
+    }
     if (stat(db->params, &info) == 0) {
-        return give_up_root(db, db->params, make);
+        return is_allowed(db, &info) && give_up_root(db, db->params, make);
     }
     if (errno != ENOENT) {
         httoken_output_error("%s: %s", db->shown, strerror(errno));

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Proves: httoken leaves no token in the database or among its arguments,
-# shows no parameter, says what failed with exit code 3, and does not work
-# on httpd's file as root.
+# shows no parameter, says what failed with exit code 3, and works on httpd's
+# file neither as root nor as a member of its group.
 
 use strict;
 use warnings;
@@ -25,6 +25,7 @@ SKIP: {
     my ($user) = grep { defined getpwnam $_ } qw(www-data nobody daemon);
     skip 'there is no other user', 1 if !defined $user;
     root($user);
+    group($user);
 }
 done_testing();
 
@@ -193,5 +194,34 @@ sub root {
     like($run->{err}, qr/note: .*tokens\.db belongs to root/, 'and says so');
     is(httoken('-f', "$own/tokens.db", 'list')->{err}, '',
         'but not with every command');
+    return;
+}
+
+# A directory of another's that the group may write.
+sub group {
+    my ($user) = @_;
+    my ($member) = grep { $_ ne $user && defined getpwnam $_ }
+        qw(nobody daemon www-data);
+    my $dir = scratch();
+    my $file = "$dir/tokens.db";
+    chown((getpwnam $user)[2], (getpwnam $member)[3], $dir)
+        or die "chown $dir: $!\n";
+    chmod 0770, $dir;
+    httoken('-f', $file, 'init');
+    chmod 0660, $file;
+    for my $command ([ 'list' ], [ 'create', 'alice' ], [ 'init' ]) {
+        my $run = httoken('-f', $file, @$command, { user => $member });
+        is($run->{exit}, 3, "a member of the group cannot @$command");
+        like($run->{err}, qr/^httoken: \Q$file\E belongs to user $user: /,
+            'and hears who can');
+        is_deeply([ glob "$file-*" ], [], 'and leaves nothing there');
+    }
+    is(httoken('-f', $file, 'list')->{exit}, 0, 'root can');
+    is(httoken('-f', $file, 'list', { user => $user })->{exit}, 0,
+        'and so can the owner');
+    my $run = httoken('-f', "file:$file", 'list');
+    is($run->{exit}, 3, 'a URI is refused');
+    like($run->{err}, qr/: give the path of the file, not a URI$/,
+        'and the path asked for');
     return;
 }
