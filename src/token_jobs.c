@@ -23,8 +23,7 @@
 #include "token_conf.h"
 #include "token_deadline.h"
 #include "token_jobs.h"
-#include "token_ledger.h"
-#include "token_revoke.h"
+#include "token_poll.h"
 #include "token_setup.h"
 #include "token_shared.h"
 #include "token_store.h"
@@ -32,13 +31,6 @@
 #include "token_upkeep.h"
 
 APLOG_USE_MODULE(authn_token);
-
-/* Seconds looked back further than the last poll: a revocation is visible
- * only when its transaction ends, after the moment it bears. */
-#define POLL_OVERLAP 10
-
-/* After so many seconds without an answer the table is emptied as well. */
-#define POLL_LOST 3600
 
 #define DEADLINE_INTERVAL apr_time_from_msec(100)
 
@@ -106,94 +98,13 @@ static int begin_store_job(int state, token_store_t *store, server_rec *s,
 
 /* --- revocations elsewhere --- */
 
-typedef struct {
-    const token_store_conf_t *conf;
-    int changes;
-} poll_t;
-
-static void bury_token(void *baton, const token_record_t *record)
-{
-    poll_t *poll = baton;
-
-    token_revoke_bury(poll->conf, record);
-    poll->changes++;
-}
-
-/* What was revoked or superseded in the last so many seconds. */
-static token_ledger_status_t ask_for_changes(const token_store_t *store,
-                                             int seconds, int *changes)
-{
-    poll_t poll = { store->conf, 0 };
-    const char *args[2];
-    token_ledger_status_t status;
-
-    args[0] = args[1] = apr_itoa(store->pool, seconds);
-    status = token_ledger_select(store, TOKEN_SQL_POLL, args,
-                                 TOKEN_STORE_READ, bury_token, &poll);
-    *changes = poll.changes;
-    return status;
-}
-
-/* There are more than were named: all are asked for again.  A revocation of
- * so many is named by several polls, and said once. */
-static void forget_all(const token_store_t *store, int changes)
-{
-    static atomic_int told;
-
-    if (changes < TOKEN_DIALECT_POLL_ROWS) {
-        atomic_store(&told, 0);
-        return;
-    }
-    token_table_flush(token_shared_table());
-    if (!atomic_exchange(&told, 1)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, store->server,
-                     "%d tokens or more were revoked or rotated in a short "
-                     "time: the table of tokens is emptied",
-                     TOKEN_DIALECT_POLL_ROWS);
-    }
-}
-
-/* Seconds since the last answer, to whichever child: the one that polls may
- * end.  Rows bear the clock of their database, which may be ours: by what
- * that was set forward, it is longer ago. */
-static apr_int64_t get_poll_age(token_shared_database_t *shared,
-                                apr_int64_t now, apr_int64_t second)
-{
-    apr_int64_t last = atomic_load(&shared->last_poll);
-    apr_int64_t age = now - atomic_load(&shared->last_poll_at);
-
-    return age > second - last ? age : second - last;
-}
-
-static void poll_database(const token_store_t *store)
-{
-    token_shared_database_t *shared =
-        token_shared_database(store->conf->database);
-    apr_int64_t now = apr_time_sec(apr_time_now());
-    apr_int64_t second = token_clock_seconds();
-    apr_int64_t seconds = get_poll_age(shared, now, second);
-    int lost = seconds > POLL_LOST;
-    int changes;
-
-    if (ask_for_changes(store, (lost ? 0 : (int)seconds) + POLL_OVERLAP,
-                        &changes) != TOKEN_LEDGER_DOWN) {
-        /* Only now: while the database is down the table is all there is. */
-        if (lost) {
-            token_table_flush(token_shared_table());
-        }
-        forget_all(store, changes);
-        atomic_store(&shared->last_poll_at, now);
-        atomic_store(&shared->last_poll, second);
-    }
-}
-
 /* Anything else than success would be the last time, for both. */
 static apr_status_t do_poll(int state, void *server, apr_pool_t *pool)
 {
     token_store_t store;
 
     if (begin_store_job(state, &store, server, pool)) {
-        poll_database(&store);
+        token_poll_changes(&store);
         end_job();
     }
     return APR_SUCCESS;

@@ -22,7 +22,8 @@ my %FLOOR = (
         token_table token_slot token_digests token_throttle token_breaker token_clock
         token_deadline token_stats
         token_shared token_ledger token_revoke token_mint token_ask
-        token_handler token_foreign token_upkeep token_directives token_file)),
+        token_handler token_foreign token_poll token_upkeep token_directives
+        token_file)),
     (map { $_ => 1 } qw(token_record token_network token_crypt token_text
         token_sql token_dialect token_dialect_django token_schema
         token_password token_form token_credential)),

@@ -13,7 +13,7 @@ use Exporter qw(import);
 
 our @EXPORT_OK = qw(misses load);
 
-# As in src/token_table.c, token_upkeep.c and token_jobs.c.
+# As in src/token_table.c, token_upkeep.c and token_poll.c.
 use constant { WAYS => 8, BATCH => 500, OVERLAP => 10, PURGE_LOOK => 60 };
 
 # misses(%arg): questions to the database, per request, of a host that has
