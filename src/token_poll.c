@@ -22,6 +22,12 @@ APLOG_USE_MODULE(authn_token);
  * only when its transaction ends, after the moment it bears. */
 #define POLL_OVERLAP 10
 
+/* Rows that a statement of a minute revokes all bear its beginning.  To look
+ * back so far each time would name each row by 70 polls: it is done every
+ * POLL_DEEP seconds. */
+#define POLL_DEEP 15
+#define POLL_DEEP_OVERLAP (60 + POLL_DEEP)
+
 /* After so many seconds without an answer the table is emptied as well. */
 #define POLL_LOST 3600
 
@@ -54,13 +60,16 @@ static token_ledger_status_t ask_for_changes(const token_store_t *store,
 }
 
 /* There are more than were named: all are asked for again.  A revocation of
- * so many is named by several polls, and said once. */
-static void forget_all(const token_store_t *store, int changes)
+ * so many is named by several polls, and said once, until a deep one does
+ * not name it. */
+static void forget_all(const token_store_t *store, int changes, int deep)
 {
     static atomic_int told;
 
     if (changes < TOKEN_DIALECT_POLL_ROWS) {
-        atomic_store(&told, 0);
+        if (deep) {
+            atomic_store(&told, 0);
+        }
         return;
     }
     token_table_flush(token_shared_table());
@@ -92,16 +101,22 @@ void token_poll_changes(const token_store_t *store)
     apr_int64_t second = token_clock_seconds();
     apr_int64_t seconds = get_poll_age(shared, now, second);
     int lost = seconds > POLL_LOST;
+    int deep = second - atomic_load(&shared->last_deep_poll) >= POLL_DEEP;
     int changes;
 
-    if (ask_for_changes(store, (lost ? 0 : (int)seconds) + POLL_OVERLAP,
-                        &changes) != TOKEN_LEDGER_DOWN) {
-        /* Only now: while the database is down the table is all there is. */
-        if (lost) {
-            token_table_flush(token_shared_table());
-        }
-        forget_all(store, changes);
-        atomic_store(&shared->last_poll_at, now);
-        atomic_store(&shared->last_poll, second);
+    if (ask_for_changes(store, (lost ? 0 : (int)seconds)
+                        + (deep ? POLL_DEEP_OVERLAP : POLL_OVERLAP),
+                        &changes) == TOKEN_LEDGER_DOWN) {
+        return;
+    }
+    /* Only now: while the database is down the table is all there is. */
+    if (lost) {
+        token_table_flush(token_shared_table());
+    }
+    forget_all(store, changes, deep);
+    atomic_store(&shared->last_poll_at, now);
+    atomic_store(&shared->last_poll, second);
+    if (deep) {
+        atomic_store(&shared->last_deep_poll, second);
     }
 }

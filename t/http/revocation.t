@@ -145,6 +145,24 @@ sub all_refuse {
     $site->done;
 }
 
+# --- a statement that took long ---
+
+{
+    # Its rows bear its beginning.
+    my $site = AuthnToken::Test->new(name => 'long',
+        conf => "AuthTokenCacheTTL 600s\n$conf")->start;
+    my $token = token_of($site);
+    is $site->get('/api/', auth($token))->code, 200, 'a token is known';
+    $site->dbh->do('UPDATE auth_token SET revoked_at = '
+        . (AuthnToken::Test::database() eq 'pgsql'
+            ? q{now() - interval '40 seconds'}
+            : q{CAST(strftime('%s', 'now') AS INTEGER) - 40}));
+    ok poll(sub { $site->get('/api/', auth($token))->code == 401 }, 40),
+        'what a statement of a minute revokes is seen long before '
+        . 'AuthTokenCacheTTL';
+    $site->done;
+}
+
 # --- more than a poll names ---
 
 {

@@ -14,7 +14,8 @@ use Exporter qw(import);
 our @EXPORT_OK = qw(misses load);
 
 # As in src/token_table.c, token_upkeep.c and token_poll.c.
-use constant { WAYS => 8, BATCH => 500, OVERLAP => 10, PURGE_LOOK => 60 };
+use constant { WAYS => 8, BATCH => 500, OVERLAP => 10, PURGE_LOOK => 60,
+    DEEP => 15, DEEP_OVERLAP => 75 };
 
 # misses(%arg): questions to the database, per request, of a host that has
 #   slots   AuthTokenTable
@@ -71,13 +72,15 @@ sub load {
     my $rotations = $arg{rotation} ? $arg{tokens} / $arg{rotation} : 0;
     my $logins = $arg{rotation} ? 0 : $arg{tokens} / $arg{lifetime};
     my $changes = $rotations + 0.01 * $logins;
-    my $rows = $changes * ($arg{poll} + OVERLAP);
+    my $deep = $arg{poll} > DEEP ? $arg{poll} : DEEP;
+    my $rows = $changes * (($arg{poll} + OVERLAP) / $arg{poll}
+        + (DEEP_OVERLAP - OVERLAP) / $deep);
 
     return {
         lookups => [ $arg{rate} * $arg{miss}, $cost{lookup} ],
         'logins or rotations' => [ $logins + $rotations, $cost{login} ],
         polls => [ $arg{hosts} / $arg{poll}, $cost{poll} ],
-        'rows of polls' => [ $rows * $arg{hosts} / $arg{poll}, $cost{row} ],
+        'rows of polls' => [ $rows * $arg{hosts}, $cost{row} ],
         'flushes of 500' =>
             [ $arg{hosts} * $arg{active} / $arg{flush} / BATCH, $cost{flush} ],
         'looks for dead rows' =>
