@@ -10,6 +10,7 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
+#include "token_breaker.h"
 #include "token_clock.h"
 #include "token_ledger.h"
 #include "token_poll.h"
@@ -27,6 +28,9 @@ APLOG_USE_MODULE(authn_token);
  * POLL_DEEP seconds. */
 #define POLL_DEEP 15
 #define POLL_DEEP_OVERLAP (60 + POLL_DEEP)
+
+/* So many polls in a row take too long while short ones do not. */
+#define POLL_OVERDUE 2
 
 /* After so many seconds without an answer the table is emptied as well. */
 #define POLL_LOST 3600
@@ -93,30 +97,76 @@ static apr_int64_t get_poll_age(token_shared_database_t *shared,
     return age > second - last ? age : second - last;
 }
 
+static int ask(const token_store_t *store, token_shared_database_t *shared,
+               int seconds, int *changes)
+{
+    apr_time_t begin = token_clock_now();
+
+    if (ask_for_changes(store, seconds, changes) != TOKEN_LEDGER_DOWN) {
+        return 1;
+    }
+    /* Who only found no way in waited less. */
+    if (seconds > POLL_OVERLAP
+        && token_clock_now() - begin > TOKEN_BREAKER_PATIENCE) {
+        atomic_fetch_add(&shared->overdue_polls, 1);
+    }
+    return 0;
+}
+
+/* After a poll that was overdue a short one tells whether the database is
+ * well.  If so and the next long one was overdue, too, no other would be
+ * better: 1, and what it would have named is asked for again. */
+static int give_up(const token_store_t *store,
+                   token_shared_database_t *shared, int seconds)
+{
+    if (atomic_load(&shared->overdue_polls) < POLL_OVERDUE) {
+        return 0;
+    }
+    token_table_flush(token_shared_table());
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, store->server,
+                 "the database tells what was revoked in the last %d s, but "
+                 "not in the last %d s within AuthTokenQueryTimeout: the "
+                 "table of tokens is emptied", POLL_OVERLAP, seconds);
+    return 1;
+}
+
+static void note_poll(token_shared_database_t *shared, apr_int64_t now,
+                      apr_int64_t second, int deep)
+{
+    atomic_store(&shared->overdue_polls, 0);
+    atomic_store(&shared->last_poll_at, now);
+    atomic_store(&shared->last_poll, second);
+    if (deep) {
+        atomic_store(&shared->last_deep_poll, second);
+    }
+}
+
 void token_poll_changes(const token_store_t *store)
 {
     token_shared_database_t *shared =
         token_shared_database(store->conf->database);
     apr_int64_t now = apr_time_sec(apr_time_now());
     apr_int64_t second = token_clock_seconds();
-    apr_int64_t seconds = get_poll_age(shared, now, second);
-    int lost = seconds > POLL_LOST;
+    apr_int64_t age = get_poll_age(shared, now, second);
+    int lost = age > POLL_LOST;
     int deep = second - atomic_load(&shared->last_deep_poll) >= POLL_DEEP;
+    int seconds = (lost ? 0 : (int)age)
+        + (deep ? POLL_DEEP_OVERLAP : POLL_OVERLAP);
     int changes;
 
-    if (ask_for_changes(store, (lost ? 0 : (int)seconds)
-                        + (deep ? POLL_DEEP_OVERLAP : POLL_OVERLAP),
-                        &changes) == TOKEN_LEDGER_DOWN) {
+    if (atomic_load(&shared->overdue_polls)
+        && !ask(store, shared, POLL_OVERLAP, &changes)) {
         return;
     }
-    /* Only now: while the database is down the table is all there is. */
-    if (lost) {
-        token_table_flush(token_shared_table());
+    if (!give_up(store, shared, seconds)) {
+        if (!ask(store, shared, seconds, &changes)) {
+            return;
+        }
+        /* Only now: while the database is down the table is all there is. */
+        if (lost) {
+            token_table_flush(token_shared_table());
+        }
+        forget_all(store, changes, deep);
     }
-    forget_all(store, changes, deep);
-    atomic_store(&shared->last_poll_at, now);
-    atomic_store(&shared->last_poll, second);
-    if (deep) {
-        atomic_store(&shared->last_deep_poll, second);
-    }
+    note_poll(shared, now, second, deep);
 }

@@ -189,6 +189,36 @@ sub all_refuse {
     $site->done;
 }
 
+# --- a poll that takes too long, the further back the longer ---
+
+SKIP: {
+    skip 'SQLite has no deadline', 1
+        if AuthnToken::Test::database() ne 'pgsql';
+    my $site = AuthnToken::Test->new(name => 'overdue',
+        conf => <<"CONF" . $conf)->start;
+AuthTokenCacheTTL 600s
+AuthTokenQueryTimeout 1s
+AuthTokenQuery poll "SELECT digest, username, client, scope, networks, \\
+    date_part('epoch', created_at), date_part('epoch', expires_at), \\
+    date_part('epoch', last_used_at), date_part('epoch', superseded_at), \\
+    date_part('epoch', revoked_at), family, idle_timeout FROM auth_token, \\
+    (SELECT (%s)::float8 AS near, \\
+        pg_sleep(CASE WHEN (%s)::float8 > 10 THEN 9 ELSE 0 END) IS NULL \\
+        AS slept) AS w \\
+    WHERE revoked_at >= now() - make_interval(secs => near) AND NOT slept"
+CONF
+    $site->allow_log(qr/ does not answer: no answer within /);
+    $site->expect_log(qr/ tells what was revoked in the last 10 s, but not /);
+    my $token = token_of($site);
+    is $site->get('/api/', auth($token))->code, 200, 'a token is known';
+    $site->httoken('revoke', id($token));
+    ok poll(sub { $site->log_lines(qr/not in the last \d+ s within/) }, 40),
+        'a poll that is overdue is given up';
+    ok poll(sub { $site->get('/api/', auth($token))->code == 401 }, 15),
+        'and what it would have named is asked for again';
+    $site->done;
+}
+
 # --- polled by a child that is killed ---
 
 {
