@@ -16,6 +16,7 @@
 #include "ap_mpm.h"
 #include "mod_watchdog.h"
 #include "apr_allocator.h"
+#include "apr_strings.h"
 #include "apr_thread_mutex.h"
 #include "apr_thread_proc.h"
 
@@ -35,6 +36,10 @@ APLOG_USE_MODULE(authn_token);
 #define DEADLINE_INTERVAL apr_time_from_msec(100)
 
 #define SETUP_INTERVAL apr_time_from_sec(1)
+
+/* Databases whose polls do not wait for each other's connects; each costs a
+ * thread of each child. */
+#define POLL_THREADS 8
 
 /* Seconds. */
 #define PURGE_INTERVAL 60
@@ -328,6 +333,16 @@ static apr_status_t add_job(const char *name, int singleton,
                              : rv;
 }
 
+static apr_status_t add_poll(server_rec *s, apr_interval_time_t interval,
+                             apr_pool_t *pconf)
+{
+    const char *name = apr_psprintf(pconf, "_authn_token_poll_%d_",
+                                    (int)(token_conf_store(s)->database
+                                          % POLL_THREADS));
+
+    return add_job(name, 1, interval, s, do_poll, pconf);
+}
+
 /* The jobs of one database, with the settings of its first host.  Each kind
  * has a thread of its own: the removal of rows takes its time. */
 static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
@@ -339,7 +354,7 @@ static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
 
     if (poll > 0 && token_shared_table()
         && token_store_has(store, TOKEN_SQL_POLL)) {
-        rv = add_job("_authn_token_poll_", 1, poll, s, do_poll, pconf);
+        rv = add_poll(s, poll, pconf);
     }
     if (flush > 0 && token_shared_table()
         && token_store_has(store, TOKEN_SQL_TOUCH)) {
