@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Decides who has failed too often.  A counter is one 64-bit word: a tag of
- * whom it is of, when its window began, and how often he failed; it is
- * changed by compare-and-swap, and memory is bounded by forgetting the
- * oldest of a set.  What follows from it is the flows' decision. */
+ * whom it is of, when its window ends, and how often he failed; it is
+ * changed by compare-and-swap, and memory is bounded by forgetting what is
+ * least worth keeping of a set.  What follows from it is the flows'
+ * decision. */
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -44,8 +45,9 @@
 /* Seconds by which one request may be late behind another. */
 #define SKEW 300
 
-/* tag 24 bits | second 26 bits | count 14 bits.  The second is counted from
- * when the counters were made: two years until it wraps. */
+/* tag 24 bits | second 26 bits | count 14 bits.  The second is the one in
+ * which the window ends, so that anybody can tell, whatever his own limit
+ * is; counted from when the counters were made: two years until it wraps. */
 #define COUNT_BITS 14
 #define SECOND_BITS 26
 #define COUNT_MASK ((1u << COUNT_BITS) - 1)
@@ -111,12 +113,12 @@ static int embeds_ipv4(const unsigned char ip[16])
 static apr_uint64_t hash_name(const token_throttle_t *t,
                               token_throttle_kind_t kind,
                               const apr_sockaddr_t *address,
-                              const char *user, int seconds)
+                              const char *user, const token_limit_t *limit)
 {
-    unsigned char name[2 + 8 + 4 + USER_MAX + 1];
+    unsigned char name[2 + 8 + 8 + USER_MAX + 1];
     const unsigned char *ip = address->ipaddr_ptr;
     apr_size_t n = address->ipaddr_len;
-    apr_size_t len = 2 + 8 + 4;
+    apr_size_t len = 2 + 8 + 8;
 
     if (n == 16 && embeds_ipv4(ip)) {
         ip += 12;
@@ -128,8 +130,10 @@ static apr_uint64_t hash_name(const token_throttle_t *t,
     name[0] = (unsigned char)kind;
     name[1] = (unsigned char)n;
     memcpy(name + 2, ip, n);
-    /* A shorter window elsewhere must not begin this one anew. */
-    memcpy(name + 2 + 8, &seconds, 4);
+    /* Each limit has counters of its own: a shorter window elsewhere must
+     * not begin this one anew, nor a higher count use this one up. */
+    memcpy(name + 2 + 8, &limit->count, 4);
+    memcpy(name + 2 + 8 + 4, &limit->seconds, 4);
     if (user) {
         len += apr_cpystrn((char *)name + len, user, USER_MAX + 1)
             - ((char *)name + len);
@@ -142,14 +146,15 @@ static apr_uint32_t get_second(const token_throttle_t *t, apr_int64_t now)
     return (apr_uint32_t)(now - t->start) & SECOND_MASK;
 }
 
-/* How long ago a counter's window began.  A request that came before it and
- * was slow does not begin another. */
-static apr_uint32_t get_age(apr_uint64_t word, apr_uint32_t second)
+/* Seconds that a counter's window goes on, 0 when it is over. */
+static apr_uint32_t get_rest(apr_uint64_t word, apr_uint32_t second)
 {
-    apr_uint32_t age = (second - (apr_uint32_t)(word >> COUNT_BITS))
+    apr_uint32_t rest = ((apr_uint32_t)(word >> COUNT_BITS) - second)
         & SECOND_MASK;
 
-    return age > SECOND_MASK - SKEW ? 0 : age;
+    /* More is left to a request that came before the window and was slow;
+     * far more is what ended long ago. */
+    return rest > TOKEN_THROTTLE_SECONDS_MAX + SKEW ? 0 : rest;
 }
 
 static apr_uint64_t get_tag(apr_uint64_t word)
@@ -162,46 +167,42 @@ static int is_of(apr_uint64_t word, apr_uint64_t name)
     return word && get_tag(word) == get_tag(name);
 }
 
-/* What a counter is worth keeping.  One whose window is over goes first,
+/* What a counter is worth keeping.  One whose own window is over goes first,
  * then one that failed less often: who has many names cannot wash his own
  * failures away with them. */
-static apr_uint32_t weigh_counter(apr_uint64_t word, apr_uint32_t second,
-                                  const token_limit_t *limit)
+static apr_uint32_t weigh_counter(apr_uint64_t word, apr_uint32_t second)
 {
-    if (!word || get_age(word, second) >= (apr_uint32_t)limit->seconds) {
-        return 0;
-    }
-    return (apr_uint32_t)(word & COUNT_MASK);
+    return word && get_rest(word, second) ? (apr_uint32_t)(word & COUNT_MASK)
+                                          : 0;
 }
 
-/* The name's counter, else the one least worth keeping, else of these the
- * oldest. */
+/* The name's counter, else the one least worth keeping, of these the one
+ * that ends first. */
 static word_t *choose_counter(const token_throttle_t *t,
                               token_throttle_kind_t kind, apr_uint64_t name,
-                              apr_uint32_t second,
-                              const token_limit_t *limit)
+                              apr_uint32_t second)
 {
     /* Bad tokens, whose window is short, drive out no failed login. */
     apr_uint64_t half = kind == TOKEN_THROTTLE_TOKEN_ADDRESS ? 0 : SETS / 2;
     word_t *set = t->counters + (half + name % (SETS / 2)) * WAYS;
     word_t *best = NULL;
     apr_uint32_t best_weight = 0;
-    apr_uint32_t best_age = 0;
+    apr_uint32_t best_rest = 0;
     int way;
 
     for (way = 0; way < WAYS; way++) {
         apr_uint64_t word = atomic_load(&set[way]);
-        apr_uint32_t weight = weigh_counter(word, second, limit);
-        apr_uint32_t age = word ? get_age(word, second) : SECOND_MASK;
+        apr_uint32_t weight = weigh_counter(word, second);
+        apr_uint32_t rest = get_rest(word, second);
 
         if (is_of(word, name)) {
             return &set[way];
         }
         if (!best || weight < best_weight
-            || (weight == best_weight && age > best_age)) {
+            || (weight == best_weight && rest < best_rest)) {
             best = &set[way];
             best_weight = weight;
-            best_age = age;
+            best_rest = rest;
         }
     }
     return best;
@@ -212,23 +213,21 @@ int token_throttle_wait(token_throttle_t *throttle,
                         const apr_sockaddr_t *address, const char *user,
                         const token_limit_t *limit, apr_int64_t now)
 {
-    apr_uint64_t name = hash_name(throttle, kind, address, user,
-                                  limit->seconds);
+    apr_uint64_t name = hash_name(throttle, kind, address, user, limit);
     apr_uint32_t second = get_second(throttle, now);
     apr_uint64_t word;
-    apr_uint32_t age;
+    int rest;
 
     if (limit->count == 0) {
         return 0;
     }
-    word = atomic_load(choose_counter(throttle, kind, name, second, limit));
-    age = get_age(word, second);
+    word = atomic_load(choose_counter(throttle, kind, name, second));
     if (!is_of(word, name)
-        || (word & COUNT_MASK) < (apr_uint32_t)limit->count
-        || age >= (apr_uint32_t)limit->seconds) {
+        || (word & COUNT_MASK) < (apr_uint32_t)limit->count) {
         return 0;
     }
-    return limit->seconds - (int)age;
+    rest = (int)get_rest(word, second);
+    return rest < limit->seconds ? rest : limit->seconds;
 }
 
 void token_throttle_fail(token_throttle_t *throttle,
@@ -236,22 +235,21 @@ void token_throttle_fail(token_throttle_t *throttle,
                          const apr_sockaddr_t *address, const char *user,
                          const token_limit_t *limit, apr_int64_t now)
 {
-    apr_uint64_t name = hash_name(throttle, kind, address, user,
-                                  limit->seconds);
+    apr_uint64_t name = hash_name(throttle, kind, address, user, limit);
     apr_uint32_t second = get_second(throttle, now);
+    apr_uint32_t end = (second + (apr_uint32_t)limit->seconds) & SECOND_MASK;
     apr_uint64_t first = get_tag(name) << (SECOND_BITS + COUNT_BITS)
-        | (apr_uint64_t)second << COUNT_BITS | 1;
+        | (apr_uint64_t)end << COUNT_BITS | 1;
     word_t *counter;
     apr_uint64_t old, new;
 
     if (limit->count == 0) {
         return;
     }
-    counter = choose_counter(throttle, kind, name, second, limit);
+    counter = choose_counter(throttle, kind, name, second);
     old = atomic_load(counter);
     do {
-        if (!is_of(old, name)
-            || get_age(old, second) >= (apr_uint32_t)limit->seconds) {
+        if (!is_of(old, name) || !get_rest(old, second)) {
             new = first;
         }
         else {

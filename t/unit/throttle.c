@@ -189,6 +189,7 @@ static void test_flood(tap_t *tap)
 typedef struct {
     token_throttle_t *throttle;
     apr_sockaddr_t *address;
+    token_limit_t limit;
 } crowd_t;
 
 static void *fail_once(void *baton)
@@ -198,7 +199,7 @@ static void *fail_once(void *baton)
 
     for (i = 0; i < 1000; i++) {
         token_throttle_fail(crowd->throttle, USER, crowd->address, "alice",
-                            &limit, now);
+                            &crowd->limit, now);
     }
     return NULL;
 }
@@ -233,11 +234,45 @@ static void test_limits(tap_t *tap)
            "bad tokens from 50,000 networks do not drive it out");
 }
 
-static void test_threads(tap_t *tap)
+/* Nor is a lock-out judged over by those whose limits are others. */
+static void test_own_window(tap_t *tap)
 {
-    crowd_t crowd = { make_throttle(1), address("192.0.2.1") };
-    token_limit_t all = { 4000, 60 };
-    token_limit_t more = { 4001, 60 };
+    token_throttle_t *t = make_throttle(1);
+    token_limit_t hour = { 5, 3600 };
+    token_limit_t brief = { 3, 2 };
+    token_limit_t more = { 50, 3600 };
+    apr_sockaddr_t *alice = address("192.0.2.1");
+    char name[32];
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        token_throttle_fail(t, USER, alice, "alice", &hour, now);
+    }
+    for (i = 0; i < 50000; i++) {
+        snprintf(name, sizeof(name), "user%d", i);
+        token_throttle_fail(t, USER, alice, name, &brief, now + 61);
+    }
+    tap_ok(tap, token_throttle_wait(t, USER, alice, "alice", &hour,
+                                    now + 61) == 3539,
+           "names that fail once where the window is short drive no lock-out "
+           "out");
+    for (i = 0; i < 4; i++) {
+        token_throttle_fail(t, USER, alice, "alice", &hour, now + 3600);
+    }
+    for (i = 0; i < 40; i++) {
+        token_throttle_fail(t, USER, alice, "alice", &more, now + 3600);
+    }
+    tap_ok(tap, token_throttle_wait(t, USER, alice, "alice", &hour,
+                                    now + 3600) == 0
+                && token_throttle_wait(t, USER, alice, "alice", &more,
+                                       now + 3600) == 0,
+           "failures where the count is higher are no matter of a lower one");
+}
+
+/* Whether the failures of four threads, 4000, are as many as the limit. */
+static int reaches(int count)
+{
+    crowd_t crowd = { make_throttle(1), address("192.0.2.1"), { count, 60 } };
     pthread_t threads[4];
     int i;
 
@@ -247,10 +282,13 @@ static void test_threads(tap_t *tap)
     for (i = 0; i < 4; i++) {
         pthread_join(threads[i], NULL);
     }
-    tap_ok(tap, token_throttle_wait(crowd.throttle, USER, crowd.address,
-                                    "alice", &all, now) > 0
-                && token_throttle_wait(crowd.throttle, USER, crowd.address,
-                                       "alice", &more, now) == 0,
+    return token_throttle_wait(crowd.throttle, USER, crowd.address, "alice",
+                               &crowd.limit, now) > 0;
+}
+
+static void test_threads(tap_t *tap)
+{
+    tap_ok(tap, reaches(4000) && !reaches(4001),
            "no failure of four threads is lost, none counted twice");
 }
 
@@ -366,6 +404,7 @@ int main(void)
     test_addresses(&tap);
     test_flood(&tap);
     test_limits(&tap);
+    test_own_window(&tap);
     test_threads(&tap);
     test_places(&tap);
     test_killed(&tap);
