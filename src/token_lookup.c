@@ -111,7 +111,7 @@ static int ask_table(question_t *q, token_finding_t *finding)
     token_table_key(&q->key, q->sought->digest,
                     token_conf_store(q->r->server)->database);
     q->entry = apr_palloc(q->pool, sizeof(*q->entry));
-    q->status = token_table_get(table, &q->key, q->entry, q->second);
+    q->status = token_table_get(table, &q->key, q->entry);
     switch (q->status) {
     case TOKEN_TABLE_MISS:
         return 0;
@@ -126,7 +126,7 @@ static int ask_table(question_t *q, token_finding_t *finding)
     }
     judge_record(q, finding, &q->entry->record);
     if (finding->verdict == TOKEN_GRANTED) {
-        token_table_use(&q->key, q->entry, q->now);
+        token_table_use(&q->key, q->entry, q->now, q->second);
     }
     else if (may_last_longer(q, finding)) {
         return 0;
@@ -242,9 +242,9 @@ static void note_use(const question_t *q, const token_store_t *store,
     token_entry_t entry;
 
     if (token_shared_table()
-        && token_table_get(token_shared_table(), &q->key, &entry, q->second)
+        && token_table_get(token_shared_table(), &q->key, &entry)
            == TOKEN_TABLE_RECORD) {
-        token_table_use(&q->key, &entry, q->now);
+        token_table_use(&q->key, &entry, q->now, q->second);
     }
     else {
         write_use(q, store, record);

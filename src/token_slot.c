@@ -160,14 +160,17 @@ void token_slot_write_record(token_word_t *slot,
     }
 }
 
-void token_slot_write_last_use(token_word_t *slot, const token_key_t *key,
-                               const token_record_t *record)
+void token_slot_write_uses(token_word_t *slot, const token_key_t *key,
+                           const token_record_t *record)
 {
     apr_uint64_t known = token_slot_load(&slot[TOKEN_SLOT_LAST_USE]);
+    int is_same = token_slot_has_key(slot, key)
+        && token_slot_kind(slot) == TOKEN_SLOT_LIVE;
 
-    if (!token_slot_has_key(slot, key)
-        || token_slot_kind(slot) != TOKEN_SLOT_LIVE
-        || (apr_int64_t)(known >> 1) < record->last_used_at) {
+    if (!is_same) {
+        token_slot_store(&slot[TOKEN_SLOT_USED], 0);
+    }
+    if (!is_same || (apr_int64_t)(known >> 1) < record->last_used_at) {
         token_slot_store(&slot[TOKEN_SLOT_LAST_USE],
                          (apr_uint64_t)record->last_used_at << 1);
     }
@@ -231,6 +234,12 @@ void token_slot_write_digest(char digest[TOKEN_DIGEST_LEN + 1],
         token_text_write_hex(digest + 16 * i, key->digest[i]);
     }
     digest[TOKEN_DIGEST_LEN] = '\0';
+}
+
+int token_slot_is_untold(const token_word_t *slot)
+{
+    return token_slot_kind(slot) == TOKEN_SLOT_LIVE
+        && (token_slot_load(&slot[TOKEN_SLOT_LAST_USE]) & TOKEN_SLOT_UNTOLD);
 }
 
 int token_slot_read_untold(const token_word_t *slot, apr_uint32_t database,

@@ -60,8 +60,8 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && sizeof(token_word_t) == 8,
 enum {
     TOKEN_SLOT_LOCK = 0,        /* void << 63 | writer's pid << 32
                                  * | sequence */
-    TOKEN_SLOT_USED,            /* second of the last use; not under the
-                                 * lock */
+    TOKEN_SLOT_USED,            /* second of the last use, 0: none yet; not
+                                 * under the lock */
     TOKEN_SLOT_KEY,
     TOKEN_SLOT_KIND = TOKEN_SLOT_KEY + 4,       /* kind << 32 | database */
     TOKEN_SLOT_CHECKED,
@@ -147,8 +147,12 @@ void token_slot_write_record(token_word_t *slot, const token_record_t *record,
 
 /* Before the key is written: a slot that has the key already may know of a
  * later use than the database does. */
-void token_slot_write_last_use(token_word_t *slot, const token_key_t *key,
-                               const token_record_t *record);
+void token_slot_write_uses(token_word_t *slot, const token_key_t *key,
+                           const token_record_t *record);
+
+/* 1 when the slot has a use that its database was not told of.  For
+ * anybody. */
+int token_slot_is_untold(const token_word_t *slot);
 
 /* 1 when the slot has a use to tell that database of.  A key that is being
  * replaced meanwhile is none.  For anybody. */

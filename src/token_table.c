@@ -206,7 +206,7 @@ static int is_unknown(const token_table_t *table, const token_key_t *key,
 
 token_table_status_t token_table_get(token_table_t *table,
                                      const token_key_t *key,
-                                     token_entry_t *entry, apr_int64_t now)
+                                     token_entry_t *entry)
 {
     token_word_t *slot = find_set(table, key);
     token_table_status_t status;
@@ -221,11 +221,6 @@ token_table_status_t token_table_get(token_table_t *table,
         if (status == TOKEN_TABLE_MISS) {
             continue;
         }
-        /* At most one write a second, whatever the requests: the cache line
-         * stays shared among the processors. */
-        if (token_slot_load(&slot[TOKEN_SLOT_USED]) != (apr_uint64_t)now) {
-            token_slot_store(&slot[TOKEN_SLOT_USED], now);
-        }
         entry->slot = slot;
         return status;
     }
@@ -234,13 +229,21 @@ token_table_status_t token_table_get(token_table_t *table,
 }
 
 void token_table_use(const token_key_t *key, const token_entry_t *entry,
-                     apr_int64_t now)
+                     apr_int64_t now, apr_int64_t second)
 {
     token_word_t *slot = entry->slot;
 
     /* It may have become another's since.  In the moment between this look
      * and the write that makes another token seem used: it is a second. */
-    if (entry->record.last_used_at < now && token_slot_has_key(slot, key)) {
+    if (!token_slot_has_key(slot, key)) {
+        return;
+    }
+    /* At most one write a second, whatever the requests: the cache line
+     * stays shared among the processors. */
+    if (token_slot_load(&slot[TOKEN_SLOT_USED]) != (apr_uint64_t)second) {
+        token_slot_store(&slot[TOKEN_SLOT_USED], second);
+    }
+    if (entry->record.last_used_at < now) {
         token_slot_store(&slot[TOKEN_SLOT_LAST_USE],
                          (apr_uint64_t)now << 1 | TOKEN_SLOT_UNTOLD);
     }
@@ -261,7 +264,9 @@ static int is_current(const token_table_t *table, const token_word_t *slot)
            == get_generation(table);
 }
 
-/* The lower, the sooner it goes.  A flushed slot may have a use to be told. */
+/* The lower, the sooner it goes: what is empty or flushed, then what was
+ * never good, then what was used longest ago; last what has a use to be
+ * told, for that is nowhere else. */
 static apr_uint64_t weigh_slot(const token_table_t *table,
                                const token_word_t *slot)
 {
@@ -269,9 +274,9 @@ static apr_uint64_t weigh_slot(const token_table_t *table,
         || token_slot_is_locked(token_slot_load(&slot[TOKEN_SLOT_LOCK]))) {
         return 0;
     }
-    return is_current(table, slot)
-        ? token_slot_load(&slot[TOKEN_SLOT_USED]) + 2
-        : token_slot_load(&slot[TOKEN_SLOT_LAST_USE]) & TOKEN_SLOT_UNTOLD;
+    return (apr_uint64_t)token_slot_is_untold(slot) << 63
+        | (is_current(table, slot)
+               ? token_slot_load(&slot[TOKEN_SLOT_USED]) + 2 : 1);
 }
 
 /* The key's own slot, else the one least worth keeping. */
@@ -375,11 +380,10 @@ int token_table_put(token_table_t *table, const token_key_t *key,
     }
     kept = !is_overtaken(table, key, ticket, record, checked_at);
     if (kept) {
-        token_slot_write_last_use(slot, key, record);
+        token_slot_write_uses(slot, key, record);
         token_slot_write_key(slot, key, TOKEN_SLOT_LIVE);
         token_slot_store(&slot[TOKEN_SLOT_CHECKED], checked_at);
         token_slot_store(&slot[TOKEN_SLOT_GENERATION], ticket->generation);
-        token_slot_store(&slot[TOKEN_SLOT_USED], checked_at);
         token_slot_write_record(slot, record, text);
         /* The last look before others can see it.  A revocation notes its
          * epoch first and looks at the slots then: either that is seen

@@ -58,16 +58,18 @@ void token_table_key(token_key_t *key,
                      const char digest[TOKEN_DIGEST_LEN + 1],
                      apr_uint32_t database);
 
-/* Looks a key up, and notes the second of its use.  entry is filled for
- * RECORD; of the others only checked_at. */
+/* Looks a key up.  entry is filled for RECORD; of the others only
+ * checked_at. */
 token_table_status_t token_table_get(token_table_t *table,
                                      const token_key_t *key,
-                                     token_entry_t *entry, apr_int64_t now);
+                                     token_entry_t *entry);
 
-/* Notes that the entry, as found by token_table_get(), was used by the
- * token's owner; a second is told once. */
+/* Notes that the entry, as found by token_table_get(), was good and used by
+ * the token's owner, at a moment that is told once, and a second by which it
+ * is kept longer than what was used before.  What is never used so is the
+ * first to give way. */
 void token_table_use(const token_key_t *key, const token_entry_t *entry,
-                     apr_int64_t now);
+                     apr_int64_t now, apr_int64_t second);
 
 void token_table_ticket(const token_table_t *table, token_ticket_t *ticket);
 

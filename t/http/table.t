@@ -10,7 +10,7 @@ use warnings;
 
 use AuthnToken::Process qw(poll);
 use AuthnToken::Test;
-use AuthnToken::Token qw(auth);
+use AuthnToken::Token qw(auth make_token);
 use Digest::SHA qw(sha256_hex);
 use POSIX ();
 use Test::More;
@@ -180,6 +180,33 @@ CONF
         is $site->get('/api/', auth($token))->code, 200, 'it is still good';
     }
     is asked($site, $mark), 0, 'and the table knows that';
+    $site->done;
+}
+
+# --- somebody with many dead tokens ---
+
+{
+    # One set of slots.
+    my $site = make_site(name => 'dead tokens',
+        conf => "AuthTokenTable 8\nAuthTokenFlushInterval 1h\n")->start;
+    my @good = map { token_of($site) } 1 .. 6;
+    my @dead = map { $site->secret(make_token(), "dead token $_") } 1 .. 30;
+
+    $site->dbh->do('INSERT INTO auth_token (digest, username, family,'
+        . ' created_at, expires_at, revoked_at) VALUES (?, ?, ?, now(),'
+        . " now() + interval '1 day', now() - interval '1 hour')",
+        {}, sha256_hex($_), 'carol', 'x') for @dead;
+    is $site->get('/api/', auth($_))->code, 200, 'a good token is used'
+        for @good;
+    is_deeply [ grep { $_ != 401 } map { $site->get('/api/', auth($_))->code }
+        map { ($_) x 3 } @dead ], [], 'then many dead ones, often';
+    my $mark = $site->pg->log_mark;
+    is $site->get('/api/', auth($_))->code, 200, 'the good one is known'
+        for @good;
+    is asked($site, $mark), 0, 'by the table';
+    $site->stop;
+    is scalar $site->dbh->selectrow_array('SELECT count(last_used_at)'
+        . ' FROM auth_token'), 6, 'and its use was not forgotten';
     $site->done;
 }
 

@@ -2,86 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* What the table keeps, what it forgets, and that a revocation wins.  One
- * thread; the storm of many is in table_storm.c. */
-#include "apr_general.h"
-
-#include "table.h"
+ * thread; the storm of many is in table_storm.c, what gives way to what in
+ * table_evict.c. */
+#include "table_set.h"
 #include "tap.h"
-
-static apr_pool_t *pool;
-
-static token_table_t *make_table(apr_uint32_t slots)
-{
-    token_table_t *table = NULL;
-
-    if (token_table_create(&table, slots, pool) != APR_SUCCESS) {
-        printf("Bail out! no shared memory\n");
-        exit(1);
-    }
-    return table;
-}
-
-static int put_with(token_table_t *table, apr_uint64_t n,
-                    apr_uint64_t version, apr_int64_t when,
-                    const token_ticket_t *ticket)
-{
-    token_key_t key;
-    token_record_t record;
-    strings_t strings;
-
-    make_key(&key, n, 0);
-    make_record(&record, &strings, n, version);
-    return token_table_put(table, &key, ticket, &record, when);
-}
-
-static int put(token_table_t *table, apr_uint64_t n, apr_uint64_t version,
-               apr_int64_t when)
-{
-    token_ticket_t ticket;
-
-    token_table_ticket(table, &ticket);
-    return put_with(table, n, version, when, &ticket);
-}
-
-/* The version kept of n, -1 when the record is broken, -2 for a tombstone,
- * -3 for an unknown token, -4 for none. */
-static apr_int64_t get_at(token_table_t *table, apr_uint64_t n,
-                          apr_int64_t now)
-{
-    token_entry_t entry;
-    token_key_t key;
-
-    make_key(&key, n, 0);
-    switch (token_table_get(table, &key, &entry, now)) {
-    case TOKEN_TABLE_RECORD:
-        return read_version(&entry.record, n);
-    case TOKEN_TABLE_REVOKED:
-        return -2;
-    case TOKEN_TABLE_UNKNOWN:
-        return -3;
-    case TOKEN_TABLE_MISS:
-        break;
-    }
-    return -4;
-}
-
-static apr_int64_t get(token_table_t *table, apr_uint64_t n)
-{
-    return get_at(table, n, NOW);
-}
-
-#define BROKEN -1
-#define TOMBSTONE -2
-#define UNKNOWN -3
-#define NONE -4
-
-static void bury(token_table_t *table, apr_uint64_t n, apr_int64_t now)
-{
-    token_key_t key;
-
-    make_key(&key, n, 0);
-    token_table_revoke(table, &key, now);
-}
 
 static void put_unknown(token_table_t *table, apr_uint64_t n,
                         apr_int64_t when)
@@ -90,14 +14,6 @@ static void put_unknown(token_table_t *table, apr_uint64_t n,
 
     make_key(&key, n, 0);
     token_table_put_unknown(table, &key, when);
-}
-
-static apr_uint32_t count_used(const token_table_t *table)
-{
-    apr_uint32_t slots, used;
-
-    token_table_count(table, &slots, &used);
-    return used;
 }
 
 static apr_uint32_t count_slots(const token_table_t *table)
@@ -134,18 +50,18 @@ static void test_records(tap_t *tap)
     tap_ok(tap, put(table, 1, 1, NOW) == 0 && get(table, 1) == 1,
            "a record comes back as it was, to the last moment");
     make_key(&key, 1, 0);
-    tap_ok(tap, token_table_get(table, &key, &entry, NOW + 9)
+    tap_ok(tap, token_table_get(table, &key, &entry)
                     == TOKEN_TABLE_RECORD && entry.checked_at == NOW,
            "and with the second in which it was checked");
     tap_ok(tap, get(table, 2) == NONE, "another key has none");
     key.database = 1;
-    tap_ok(tap, token_table_get(table, &key, &entry, NOW)
+    tap_ok(tap, token_table_get(table, &key, &entry)
                     == TOKEN_TABLE_MISS,
            "another database has none for the same token");
     make_record(&record, &strings, 1, 5);
     token_table_ticket(table, &ticket);
     token_table_put(table, &key, &ticket, &record, NOW);
-    token_table_get(table, &key, &entry, NOW);
+    token_table_get(table, &key, &entry);
     tap_ok(tap, read_version(&entry.record, 1) == 5 && get(table, 1) == 1,
            "two databases keep a verdict each");
     token_table_revoke(table, &key, NOW);
@@ -163,7 +79,7 @@ static apr_int64_t get_checked(token_table_t *table, const token_key_t *key)
 {
     token_entry_t entry;
 
-    return token_table_get(table, key, &entry, NOW) == TOKEN_TABLE_RECORD
+    return token_table_get(table, key, &entry) == TOKEN_TABLE_RECORD
         ? entry.checked_at : -1;
 }
 
@@ -196,26 +112,6 @@ static void test_forgetting(tap_t *tap)
            "and any, where nothing is known of the change");
 }
 
-static void test_eviction(tap_t *tap)
-{
-    token_table_t *table = make_table(8);
-    int found = 0;
-    apr_uint64_t n;
-
-    for (n = 0; n < 8; n++) {
-        put(table, n, 1, NOW + (apr_int64_t)n);
-    }
-    tap_ok(tap, count_used(table) == 8, "a set is filled to its last slot");
-    get_at(table, 0, NOW + 20);
-    put(table, 8, 1, NOW + 21);
-    tap_ok(tap, get(table, 1) == NONE,
-           "a full set gives up the record used least recently");
-    for (n = 0; n < 9; n++) {
-        found += n != 1 && get_at(table, n, NOW + 22) == 1;
-    }
-    tap_ok(tap, found == 8, "and no other");
-}
-
 static void test_sizes(tap_t *tap)
 {
     token_table_t *table = NULL;
@@ -242,7 +138,7 @@ static void test_sizes(tap_t *tap)
     text[TOKEN_TABLE_TEXT - 6] = '\0';
     record.username = text;
     tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 0
-                && token_table_get(table, &key, &entry, NOW)
+                && token_table_get(table, &key, &entry)
                        == TOKEN_TABLE_RECORD
                 && strcmp(entry.record.username, text) == 0
                 && *entry.record.id == '\0',
@@ -254,7 +150,7 @@ static void test_sizes(tap_t *tap)
     text[TOKEN_TABLE_TEXT - 6] = 'x';
     text[TOKEN_TABLE_TEXT + 7] = '\0';
     tap_ok(tap, token_table_put(table, &key, &ticket, &record, NOW) == 1
-                && token_table_get(table, &key, &entry, NOW)
+                && token_table_get(table, &key, &entry)
                        == TOKEN_TABLE_RECORD
                 && strlen(entry.record.username) == TOKEN_TABLE_TEXT - 6,
            "and what was there before stays");
@@ -282,11 +178,11 @@ static void test_unknown(tap_t *tap)
     }
     put_unknown(table, 70000, NOW + 3);
     make_key(&key, 70000, 0);
-    tap_ok(tap, token_table_get(table, &key, &entry, NOW)
+    tap_ok(tap, token_table_get(table, &key, &entry)
                     == TOKEN_TABLE_UNKNOWN && entry.checked_at == NOW + 3,
            "an unknown token is known to be that, and since when");
     key.database = 1;
-    tap_ok(tap, token_table_get(table, &key, &entry, NOW)
+    tap_ok(tap, token_table_get(table, &key, &entry)
                     == TOKEN_TABLE_MISS, "in its own database only");
     token_table_forget_unknown(table, &key);
     tap_ok(tap, get(table, 70000) == UNKNOWN,
@@ -308,52 +204,6 @@ static void test_unknown(tap_t *tap)
     put(table, 1099999, 1, NOW);
     tap_ok(tap, get(table, 1099999) == 1,
            "a record comes before what was unknown");
-}
-
-static void count_use(void *baton, const char *digest, apr_int64_t used_at)
-{
-    (void)digest;
-    *(int *)baton += used_at == NOW;
-}
-
-static int count_untold(token_table_t *table)
-{
-    apr_uint32_t position = 0;
-    int count = 0;
-
-    token_table_untold(table, 0, &position, 100, count_use, &count);
-    return count;
-}
-
-static void test_uses(tap_t *tap)
-{
-    token_table_t *table = make_table(8);
-    token_record_t record;
-    token_ticket_t ticket;
-    strings_t strings;
-    token_entry_t entry;
-    token_key_t key;
-    apr_uint64_t n;
-
-    make_key(&key, 1, 0);
-    put(table, 1, 1, NOW - 1);
-    token_table_get(table, &key, &entry, NOW);
-    token_table_use(&key, &entry, NOW);
-    tap_ok(tap, count_untold(table) == 1, "a use is to be told");
-    make_record(&record, &strings, 1, 2);
-    record.last_used_at = NOW;
-    token_table_ticket(table, &ticket);
-    token_table_put(table, &key, &ticket, &record, NOW);
-    tap_ok(tap, count_untold(table) == 1,
-           "still, when an answer bears it that was merged with it");
-    token_table_flush(table);
-    for (n = 2; n < 9; n++) {
-        put(table, n, 1, NOW);
-    }
-    tap_ok(tap, count_untold(table) == 1, "and when the table is flushed");
-    put(table, 9, 1, NOW);
-    tap_ok(tap, get(table, 9) == 1 && count_used(table) == 8,
-           "but it keeps no record from its slot");
 }
 
 static void test_flush(tap_t *tap)
@@ -550,10 +400,8 @@ int main(void)
     test_keys(&tap);
     test_records(&tap);
     test_forgetting(&tap);
-    test_eviction(&tap);
     test_sizes(&tap);
     test_unknown(&tap);
-    test_uses(&tap);
     test_flush(&tap);
     test_tombstone(&tap);
     test_orders(&tap);

@@ -100,7 +100,7 @@ static inline apr_int64_t read_version(const token_record_t *got,
         && strcmp(got->id, wanted.id) == 0
         && got->created_at == wanted.created_at
         && got->expires_at == wanted.expires_at
-        && got->last_used_at == wanted.last_used_at
+        && got->last_used_at >= wanted.last_used_at
         && strcmp(got->family, wanted.family) == 0
         && got->idle_timeout == wanted.idle_timeout
         && got->is_inactive == wanted.is_inactive

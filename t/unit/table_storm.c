@@ -92,7 +92,7 @@ static void look(unsigned n)
 
     make_key(&key, n, 0);
     atomic_fetch_add_explicit(&world->reads, 1, memory_order_relaxed);
-    if (token_table_get(table, &key, &entry, NOW) != TOKEN_TABLE_RECORD) {
+    if (token_table_get(table, &key, &entry) != TOKEN_TABLE_RECORD) {
         return;
     }
     atomic_fetch_add_explicit(&world->hits, 1, memory_order_relaxed);
