@@ -86,6 +86,19 @@
 /* Says nothing of a digest; to the planner it makes 1 of the 100 that it
  * takes any object for, for the same reason. */
 #define PG_FEW "u.key COLLATE \"C\" BETWEEN '0' AND 'g'"
+/* A row that another keeps locked is passed over, and named. */
+#define PG_DUE \
+    "u.key::bpchar = t.digest AND " PG_FEW " AND (t.last_used_at IS NULL " \
+    "OR t.last_used_at < to_timestamp(u.value::float8))"
+#define PG_TOUCH \
+    "WITH used AS MATERIALIZED " \
+    "(SELECT key, value FROM json_each_text((%s)::json)), " \
+    "free AS MATERIALIZED (SELECT t.digest, u.value FROM used u, " \
+    "auth_token t WHERE " PG_DUE " FOR NO KEY UPDATE OF t SKIP LOCKED), " \
+    "written AS (UPDATE auth_token t SET last_used_at = " \
+    "to_timestamp(f.value::float8) FROM free f WHERE t.digest = f.digest) " \
+    "SELECT t.digest FROM used u, auth_token t WHERE " PG_DUE " " \
+    "AND u.key::bpchar NOT IN (SELECT digest FROM free)"
 #define LITE_PURGE(column) \
     "DELETE FROM auth_token WHERE digest IN " \
     "(SELECT digest FROM auth_token t WHERE t." column " < " LITE_NOW " - " \
@@ -200,11 +213,7 @@ static const token_dialect_t dialects[] = {
             "AND EXISTS (SELECT 1 FROM auth_token WHERE digest = " PG_DIGEST
             " AND date_trunc('second', superseded_at) <= "
             "now() - make_interval(secs => " PG_NUMBER "))" PG_RETURNING,
-        "UPDATE auth_token t SET last_used_at = "
-            "to_timestamp(u.value::float8) FROM json_each_text((%s)::json) u "
-            "WHERE t.digest = u.key::bpchar AND " PG_FEW " AND "
-            "(t.last_used_at IS NULL "
-            "OR t.last_used_at < to_timestamp(u.value::float8))",
+        PG_TOUCH,
         PG_PURGE("expires_at", PG_NOT_NEEDED),
         PG_PURGE("revoked_at", "revoked_at IS NOT NULL"),
         NULL,

@@ -38,7 +38,8 @@ typedef enum {
     TOKEN_SQL_HEIR,         /* (digest, created, expires, old digest) */
     TOKEN_SQL_REVOKE_FAMILY, /* (family, digest, seconds) unless that token
                              * was superseded less than so long ago */
-    TOKEN_SQL_TOUCH,        /* ({"digest": second, ...}) last uses */
+    TOKEN_SQL_TOUCH,        /* ({"digest": second, ...}) last uses; rows
+                             * with the digests of those that must wait */
     TOKEN_SQL_PURGE_EXPIRED, /* (seconds, rows)  dead for so long */
     TOKEN_SQL_PURGE_REVOKED, /* likewise */
     TOKEN_SQL_USER,         /* (username)        a row: he may use tokens */

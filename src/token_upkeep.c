@@ -68,18 +68,32 @@ static const char *write_uses(const apr_array_header_t *uses,
                        NULL);
 }
 
+/* A row that another keeps locked: it is told again with the next flush. */
+static void put_off(void *baton, const token_record_t *record)
+{
+    const apr_array_header_t *uses = baton;
+    use_t sought;
+    use_t *use;
+
+    apr_cpystrn(sought.digest, record->id, sizeof(sought.digest));
+    use = bsearch(&sought, uses->elts, uses->nelts, sizeof(use_t),
+                  compare_uses);
+    if (use) {
+        use->used_at = 0;
+    }
+}
+
 static int tell_database(const token_store_t *store,
-                         token_store_kind_t kind,
-                         const apr_array_header_t *uses)
+                         token_store_kind_t kind, apr_array_header_t *uses)
 {
     const char *args[1];
-    int rows, i;
+    int i;
 
     /* Rows are locked in this order: two hosts with the same tokens would
      * wait for each other. */
     qsort(uses->elts, uses->nelts, sizeof(use_t), compare_uses);
     args[0] = write_uses(uses, store->pool);
-    if (token_ledger_change(store, TOKEN_SQL_TOUCH, args, kind, &rows)
+    if (token_ledger_select(store, TOKEN_SQL_TOUCH, args, kind, put_off, uses)
         == TOKEN_LEDGER_DOWN) {
         return 0;
     }

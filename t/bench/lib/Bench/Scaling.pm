@@ -38,7 +38,7 @@ my %known = (
     issue => qr/^INSERT INTO auth_token \(/,
     evict => qr/^UPDATE .* digest IN \(SELECT/,
     poll => qr/^SELECT .* WHERE revoked_at >=/,
-    flush => qr/^UPDATE .*json_each_text/,
+    flush => qr/json_each_text/,
     purge => qr/^WITH mine .*expires_at </,
 );
 
