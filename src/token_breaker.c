@@ -180,6 +180,16 @@ token_breaker_change_t token_breaker_leave(token_breaker_t *breaker,
     return change;
 }
 
+int token_breaker_has_answered(token_breaker_t *breaker, apr_time_t since)
+{
+    int answered;
+
+    apr_thread_mutex_lock(breaker->mutex);
+    answered = !breaker->open && breaker->answered > since;
+    apr_thread_mutex_unlock(breaker->mutex);
+    return answered;
+}
+
 int token_breaker_is_open(token_breaker_t *breaker)
 {
     int open;

@@ -49,6 +49,9 @@ typedef enum {
 token_breaker_change_t token_breaker_leave(token_breaker_t *breaker,
                                            int worked);
 
+/* 1 while it is not open and the database has answered somebody since. */
+int token_breaker_has_answered(token_breaker_t *breaker, apr_time_t since);
+
 /* 1 while nobody but a probe goes in. */
 int token_breaker_is_open(token_breaker_t *breaker);
 

@@ -395,6 +395,15 @@ static int attempt_work(task_t *task, token_sql_t *sql, int attempt)
     return 0;
 }
 
+/* 1 when a job alone took too long, for a lock of another's, say: others
+ * were answered meanwhile. */
+static int is_held_up(const task_t *task)
+{
+    return task->kind == TOKEN_STORE_JOB
+        && token_breaker_has_answered(get_breaker(task->store->conf),
+                                      task->begun);
+}
+
 static int run_attempts(task_t *task, token_sql_t *sql)
 {
     int attempt = 1;
@@ -422,7 +431,7 @@ static int run_attempts(task_t *task, token_sql_t *sql)
     } while (attempt <= (task->shut ? ATTEMPTS_OVERDUE : ATTEMPTS));
     /* The connection is good: it was the statement.  The next one may be
      * another, or the table may be there by then. */
-    task->answered = !task->shut;
+    task->answered = !task->shut || is_held_up(task);
     return 0;
 }
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A row that somebody keeps locked: the last uses of others are written, its own
-# is once the lock is gone, and no server process waits for it.
+# is once the lock is gone, and no server process waits for it.  A lock on the
+# whole table holds the last uses up, and nobody's lookup.
 # profiles: pgsql-event
 use strict;
 use warnings;
@@ -50,6 +51,36 @@ ok poll(sub { defined used_at($mine) }, 20),
 $mark = $site->pg->log_mark;
 is $site->get('/api/', auth($mine))->code, 200, 'it is used once more';
 ok poll(sub { flushed($mark) }, 20), 'which is told';
+$site->done;
+
+# --- a table that may be read ---
+
+$site = AuthnToken::Test->new(name => 'table', mpm_conf => <<'MPM',
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 16
+MaxRequestWorkers 16
+MinSpareThreads 1
+MaxSpareThreads 16
+MPM
+    conf => "AuthTokenQueryTimeout 1s\nAuthTokenCacheTTL 0\n$conf")->start;
+my $reader = $site->login('alice', 'wonder-land')->{token};
+my %code;
+my $read = sub { $code{ $site->get('/api/', auth($reader))->code }++ };
+my $held_up = qr/:warn\].* takes no last uses or purges: no answer within/;
+
+$site->expect_log($held_up);
+$holder = $site->dbh->clone;
+$holder->begin_work;
+$holder->do('LOCK TABLE auth_token IN SHARE MODE');
+ok poll(sub { $read->(); $site->log_lines($held_up) }, 30),
+    'table: last uses are held up, which is said';
+$read->() for 1 .. 20;
+is_deeply [ keys %code ], [200], 'table: tokens are looked up all the same';
+$holder->rollback;
+ok poll(sub { $read->(); $site->log_lines(qr/takes last uses and purges again/) },
+    30), 'table: they are written when the lock is gone';
+$site->log_unlike(qr/does not answer/, 'table: the database answered all along');
 $site->done;
 
 # --- a statement of one's own, that answers nothing ---
