@@ -141,8 +141,8 @@ void token_upkeep_tell(const token_store_t *store,
         return;
     }
     token_table_key(&key, digest, store->conf->database);
-    if (token_table_get(token_shared_table(), &key, &entry,
-                        token_clock_seconds()) == TOKEN_TABLE_RECORD
+    if (token_table_get(token_shared_table(), &key, &entry)
+        == TOKEN_TABLE_RECORD
         && entry.record.last_used_at) {
         uses = apr_array_make(store->pool, 1, sizeof(use_t));
         collect_use(uses, digest, entry.record.last_used_at);
