@@ -72,7 +72,7 @@ static const char *write_uses(const apr_array_header_t *uses,
 static void put_off(void *baton, const token_record_t *record)
 {
     const apr_array_header_t *uses = baton;
-    use_t sought;
+    use_t sought = { "", 0 };
     use_t *use;
 
     apr_cpystrn(sought.digest, record->id, sizeof(sought.digest));
