@@ -67,10 +67,9 @@ static int is_hidden(request_rec *r)
 
 int token_header_hide(request_rec *r)
 {
-    const char *value = token_header_get(r);
-
     if (is_hidden(r)) {
         token_memo_t *memo = token_memo_get(r);
+        const char *value = token_header_get(r);
 
         if (value) {
             memo->hidden = apr_pstrdup(token_memo_initial(r)->pool, value);
