@@ -110,7 +110,9 @@ void token_deadline_check(token_deadline_t *deadline, apr_time_t now)
 {
     token_overdue_t *statement;
 
-    apr_thread_mutex_lock(deadline->mutex);
+    if (apr_thread_mutex_trylock(deadline->mutex) != APR_SUCCESS) {
+        return;
+    }
     for (statement = deadline->first; statement;
          statement = statement->next) {
         if (!statement->shut && now - statement->begin

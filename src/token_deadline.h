@@ -46,7 +46,8 @@ void token_deadline_begin_socket(token_deadline_t *deadline,
 int token_deadline_end(token_deadline_t *deadline,
                        token_overdue_t *statement);
 
-/* Shuts the sockets of all that are overdue at now, of token_clock. */
+/* Shuts the sockets of all that are overdue at now, of token_clock.  Does
+ * nothing while another thread holds the list: it is asked again soon. */
 void token_deadline_check(token_deadline_t *deadline, apr_time_t now);
 
 #endif

@@ -6,6 +6,7 @@
  * dead rows removed; each child looks after its overdue statements, and
  * tells the last uses once more when it ends.  How these are done is the
  * services' matter. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -18,7 +19,6 @@
 #include "apr_allocator.h"
 #include "apr_strings.h"
 #include "apr_thread_mutex.h"
-#include "apr_thread_proc.h"
 
 #include "token_clock.h"
 #include "token_conf.h"
@@ -151,40 +151,44 @@ static apr_status_t do_purge(int state, void *server, apr_pool_t *pool)
 /* --- overdue statements --- */
 
 /* mod_watchdog's threads end when a child begins to drain; requests that are
- * under way go on, and need this one.  NULL where the MPM has no threads. */
-static apr_thread_t *keeper;
+ * under way go on, and need this one.  It takes no memory and waits for no
+ * lock: where a child is interrupted to be ended, it ends all the same. */
+static pthread_t keeper;
+static int has_keeper;
+static atomic_int is_over;
 
-static void *APR_THREAD_FUNC keep_deadlines(apr_thread_t *thread, void *data)
+static void *keep_deadlines(void *data)
 {
-    (void)thread;
     (void)data;
-    apr_setup_signal_thread();
-    while (is_staying()) {
+    while (!atomic_load(&is_over)) {
         token_deadline_check(token_shared_deadline(), token_clock_now());
         apr_sleep(DEADLINE_INTERVAL);
     }
     return NULL;
 }
 
-static int is_threaded(void)
+/* Signals are for the thread that has the MPM's handlers in mind. */
+static apr_status_t start_keeper(void)
 {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
+    sigset_t all;
+    sigset_t before;
+    int error;
 
-    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS
-        && threaded != AP_MPMQ_NOT_SUPPORTED;
+    atomic_store(&is_over, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&keeper, NULL, keep_deadlines, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    has_keeper = !error;
+    return error ? APR_FROM_OS_ERROR(error) : APR_SUCCESS;
 }
 
-/* For prefork, whose children end in the midst of anything: a thread to be
- * joined would be one thing more that they wait for. */
-static apr_status_t do_deadlines(int state, void *data, apr_pool_t *pool)
+static void stop_keeper(void)
 {
-    (void)data;
-    (void)pool;
-    if (begin_job(state)) {
-        token_deadline_check(token_shared_deadline(), token_clock_now());
-        end_job();
+    atomic_store(&is_over, 1);
+    if (has_keeper) {
+        pthread_join(keeper, NULL);
     }
-    return APR_SUCCESS;
 }
 
 /* --- a table that could not be made at the start --- */
@@ -249,26 +253,28 @@ static void flush_last(server_rec *s, apr_pool_t *pool)
     }
 }
 
-static void *APR_THREAD_FUNC flush_all(apr_thread_t *thread, void *data)
+static void flush_all(apr_pool_t *pool)
 {
     int i;
 
-    (void)data;
     for (i = 0; i < flushed->nelts; i++) {
-        flush_last(APR_ARRAY_IDX(flushed, i, server_rec *),
-                   apr_thread_pool_get(thread));
+        flush_last(APR_ARRAY_IDX(flushed, i, server_rec *), pool);
     }
-    end_job();
-    return NULL;
 }
 
-/* Nobody else may look after deadlines any more. */
 static void await_working(void)
 {
     while (atomic_load(&working) > 0) {
-        token_deadline_check(token_shared_deadline(), token_clock_now());
         apr_sleep(LEAVE_PAUSE);
     }
+}
+
+static int is_threaded(void)
+{
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS
+        && threaded != AP_MPMQ_NOT_SUPPORTED;
 }
 
 /* prefork ends its children within the handler of a signal, wherever it has
@@ -285,29 +291,16 @@ static int is_interrupted(void)
 
 /* mod_watchdog's threads outlive the connections they use: before the
  * child's pool goes, its jobs must have come to their end.  Then nobody uses
- * a token here any more, and what was used is written, by a thread of its
- * own, so that this one can look after its deadline. */
+ * a token here any more, and what was used is written.  Deadlines are looked
+ * after to the end. */
 static apr_status_t leave(void *pool)
 {
-    apr_thread_t *thread;
-    apr_status_t rv;
-
     atomic_store(&leaving, 1);
     await_working();
-    if (keeper) {
-        apr_thread_join(&rv, keeper);
+    if (has_keeper && !is_interrupted()) {
+        flush_all(pool);
     }
-    if (flushed->nelts == 0 || is_interrupted()) {
-        return APR_SUCCESS;
-    }
-    atomic_fetch_add(&working, 1);
-    if (apr_thread_create(&thread, NULL, flush_all, NULL, pool)
-        != APR_SUCCESS) {
-        end_job();
-        return APR_SUCCESS;
-    }
-    await_working();
-    apr_thread_join(&rv, thread);
+    stop_keeper();
     return APR_SUCCESS;
 }
 
@@ -439,11 +432,7 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     check_deadlines(s, ptemp);
     token_setup_start(s, ptemp);
-    rv = is_threaded() ? APR_SUCCESS
-                       : add_job("_authn_token_deadline_", 0,
-                                 DEADLINE_INTERVAL, NULL, do_deadlines,
-                                 pconf);
-    if (rv == APR_SUCCESS && atomic_load(token_shared_unmade())) {
+    if (atomic_load(token_shared_unmade())) {
         rv = add_job("_authn_token_setup_", 1, SETUP_INTERVAL, s, do_setup,
                      pconf);
     }
@@ -453,8 +442,8 @@ int token_jobs_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
                      "mod_watchdog is not at work: revocations elsewhere are "
-                     "seen within AuthTokenCacheTTL only, and "
-                     "AuthTokenQueryTimeout is not kept");
+                     "seen within AuthTokenCacheTTL only, and dead rows "
+                     "stay");
     }
     return OK;
 }
@@ -487,14 +476,13 @@ void token_jobs_child_init(apr_pool_t *pool, server_rec *s)
     }
     atomic_store(&working, 0);
     atomic_store(&leaving, 0);
+    has_keeper = 0;
     if (rv == APR_SUCCESS) {
         rv = token_store_child_init(databases, pool);
-        keeper = NULL;
         apr_pool_pre_cleanup_register(pool, pool, leave);
-        if (is_threaded()) {
-            rv = apr_thread_create(&keeper, NULL, keep_deadlines, NULL,
-                                   pool);
-        }
+    }
+    if (rv == APR_SUCCESS) {
+        rv = start_keeper();
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,

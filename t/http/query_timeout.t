@@ -102,9 +102,9 @@ for my $mpm (qw(event prefork)) {
 }
 
 # A child that is to end when its requests have.
-{
-    my $site = AuthnToken::Test->new(db => 'pgsql', pg => $pg, mpm => 'event',
-        name => 'draining', conf => "AuthTokenTable 0\n"
+for my $mpm (qw(event prefork)) {
+    my $site = AuthnToken::Test->new(db => 'pgsql', pg => $pg, mpm => $mpm,
+        name => "draining-$mpm", conf => "AuthTokenTable 0\n"
             . "AuthTokenQueryTimeout 3s\n"
             . AuthnToken::Conf::default_text(1))->start;
     my $token = $site->login('alice', 'wonder-land')->{token};
@@ -112,7 +112,7 @@ for my $mpm (qw(event prefork)) {
 
     $site->allow_log(qr/\[dbd:/, qr/the token database does not answer/);
     is_deeply [ map { $_->[1] } ask_at_once($site, 8, $token) ],
-        [ (200) x 8 ], 'draining: all is well before';
+        [ (200) x 8 ], "$mpm, draining: all is well before";
     $pg->freeze($site->dbname);
     my $connection = $site->connection;
     $connection->write("GET /api/ HTTP/1.1\r\nHost: x\r\n"
@@ -121,9 +121,9 @@ for my $mpm (qw(event prefork)) {
     my %left = map { $_ => 1 } @old;
     my $response = $connection->read('GET', 30);
     ok $response && $response->code =~ /^(?:200|503)$/,
-        'draining: a request that waits is answered';
+        "$mpm, draining: a request that waits is answered";
     ok poll(sub { !grep { $left{$_} } $site->child_pids }, 30),
-        'draining: and its child ends';
+        "$mpm, draining: and its child ends";
     $pg->thaw;
     $site->done;
 }
