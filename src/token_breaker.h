@@ -20,7 +20,7 @@
 #define TOKEN_BREAKER_PATIENCE apr_time_from_msec(1000)
 #define TOKEN_BREAKER_PAUSE apr_time_from_msec(1000)
 
-/* One per database and process. */
+/* One per pool of mod_dbd and process. */
 typedef struct token_breaker_t token_breaker_t;
 
 apr_status_t token_breaker_create(token_breaker_t **breaker,

@@ -56,6 +56,7 @@ void *token_conf_create_server(apr_pool_t *pool, server_rec *s)
     conf->purge = UNSET;
     conf->audit = UNSET;
     conf->store.database = 0;
+    conf->store.dbd_pool = 0;
     conf->store.query_timeout = UNSET;
     conf->store.schema = UNSET;
     conf->store.legacy = UNSET;
@@ -70,6 +71,7 @@ static void merge_store(token_store_conf_t *store,
     int i;
 
     store->database = a->database;
+    store->dbd_pool = a->dbd_pool;
     store->query_timeout = a->query_timeout != UNSET ? a->query_timeout
                                                      : b->query_timeout;
     store->schema = a->schema != UNSET ? a->schema : b->schema;

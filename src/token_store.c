@@ -40,7 +40,7 @@ APLOG_USE_MODULE(authn_token);
 static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
 static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
 
-/* Of this child, by the database's number. */
+/* Of this child, by the database's number; the breakers by the pool's. */
 static token_breaker_t **breakers;
 static volatile apr_uint32_t *in_trouble;
 static volatile apr_uint32_t *jobs_in_trouble;
@@ -83,7 +83,7 @@ apr_status_t token_store_child_init(apr_uint32_t databases,
 
 static token_breaker_t *get_breaker(const token_store_conf_t *conf)
 {
-    return conf->database < breaker_count ? breakers[conf->database] : NULL;
+    return conf->dbd_pool < breaker_count ? breakers[conf->dbd_pool] : NULL;
 }
 
 int token_store_is_down(const token_store_conf_t *conf)
@@ -154,7 +154,7 @@ static void limit_breakers(const token_store_conf_t *conf,
     connections = cfg->nmax > 2 ? cfg->nmax - 1 : cfg->nmax;
 #endif
     for (i = 0; i < breaker_count; i++) {
-        token_breaker_limit(breakers[i], connections, i != conf->database);
+        token_breaker_limit(breakers[i], connections, i != conf->dbd_pool);
     }
 }
 

@@ -17,6 +17,8 @@
 typedef struct token_store_conf_t {
     apr_uint32_t database;              /* numbered from 0: hosts that have
                                          * the same number share one */
+    apr_uint32_t dbd_pool;              /* and mod_dbd's pool that is used:
+                                         * the number of its first database */
     apr_interval_time_t query_timeout;  /* -1: unset, two seconds */
     int schema;                         /* token_schema_t; -1: unset */
     int legacy;                         /* a second one, whose tokens are

@@ -192,12 +192,15 @@ apr_uint32_t token_tree_number_databases(server_rec *s, apr_pool_t *pconf)
     server_rec *host;
 
     /* A host of which nothing is said uses the main server's.  One that has
-     * a line of its own is another database, were it only to be sure. */
+     * a line of its own is another database, were it only to be sure; one
+     * that asks otherwise goes to the main server's pool all the same. */
     for (host = s->next; host; host = host->next) {
         token_server_conf_t *conf = own_conf(host, s, pconf);
+        int shares = find_host(ap_conftree, host) == HOST_SHARES;
 
-        conf->store.database = find_host(ap_conftree, host) != HOST_SHARES
-            || asks_otherwise(conf, s) ? count++ : 0;
+        conf->store.database = shares && !asks_otherwise(conf, s) ? 0
+                                                                  : count++;
+        conf->store.dbd_pool = shares ? 0 : conf->store.database;
     }
     return count;
 }

@@ -17,18 +17,23 @@ use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time);
 
-# ask_at_once($site, $count, $token): so many requests on so many
-# connections, none waiting for another; [seconds, code] of each, in the
-# order they were answered.
+# ask_at_once($site, $count, $token, $seconds, @hosts): so many requests on so
+# many connections, none waiting for another, to one host after the other;
+# [seconds, code] of each, in the order they were answered.
 sub ask_at_once {
-    my ($site, $count, $token, $seconds) = @_;
+    my ($site, $count, $token, $seconds, @hosts) = @_;
     my $start = time;
     my @open = map { $site->connection } 1 .. $count;
     my @answers;
 
-    $_->write("GET /api/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        . 'Authorization: Token ' . ($token // make_token()) . "\r\n\r\n")
-        for @open;
+    @hosts = ('x') if !@hosts;
+    for my $connection (@open) {
+        push @hosts, my $host = shift @hosts;
+        $connection->write("GET /api/ HTTP/1.1\r\nHost: $host\r\n"
+            . "Connection: close\r\n"
+            . 'Authorization: Token ' . ($token // make_token())
+            . "\r\n\r\n");
+    }
     poll(sub {
         my @left;
         for my $connection (@open) {
@@ -148,6 +153,30 @@ for my $mpm (qw(event prefork)) {
         cmp_ok scalar(grep { $_->[0] >= 1.9 } @answers), '<=', $children,
             "$name: in each child only the probe waits";
     }
+    $site->done;
+}
+
+# --- the same, for hosts that share connections and have tables of their own ---
+
+{
+    my $hole = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64)
+        or die "listen: $!\n";
+    my $port = $hole->sockport;
+    my @schemas = qw(drf knox oauth-toolkit);
+    my $site = AuthnToken::Test->new(db => 'pgsql', name => 'schemas, hanging',
+        dbd => "host=127.0.0.1 port=$port dbname=x user=x connect_timeout=2",
+        conf => "DBDMin 0\nDBDKeep 0\n" . AuthnToken::Conf::default_text(1)
+            . join '', map { "<VirtualHost *>\n    ServerName $_\n"
+                . "    AuthTokenLegacy $_\n</VirtualHost>\n" } @schemas)
+        ->start;
+
+    $site->allow_log(qr/\[dbd:/, $opens);
+    my @answers = ask_at_once($site, 16, undef, 60, @schemas);
+    my $children = () = $site->child_pids;
+    is_deeply [ map { $_->[1] } @answers ], [ (503) x 16 ],
+        'schemas, hanging: all get 503';
+    cmp_ok scalar(grep { $_->[0] >= 1.9 } @answers), '<=', $children,
+        'schemas, hanging: in each child one of all hosts waits';
     $site->done;
 }
 
