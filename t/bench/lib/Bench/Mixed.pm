@@ -30,8 +30,6 @@ our $GRACE = 10;
 my $MARGIN = 4;
 # Tokens in use at a time, and revoked ones that are remembered.
 my ($POOL, $GONE) = (25, 200);
-# What was shown so lately is still in the table.
-my $REMEMBERED = 5;
 # A hung request is not waited for longer.
 my $PATIENCE = 40;
 
@@ -376,18 +374,16 @@ sub show_by_hand {
 sub gone {
     my ($self, $token) = @_;
     take($self->{gone}) if @{ $self->{gone} } >= $GONE;
-    push @{ $self->{gone} }, [ $token, 0 ];
+    push @{ $self->{gone} }, $token;
     return;
 }
 
-# Unknown tokens are soon forgotten, and some of these were never in the table.
+# A table that is full forgets these first, however lately they were shown.
 sub show_gone {
     my ($self) = @_;
-    my $gone = $self->{gone}[ rand @{ $self->{gone} } ] or return;
-    my ($token, $shown) = @$gone;
+    my $token = $self->{gone}[ rand @{ $self->{gone} } ] or return;
 
-    $gone->[1] = time if $self->judge('revoked', $self->show($token), 401,
-        time > $shown + $REMEMBERED, $token) eq '401';
+    $self->judge('revoked', $self->show($token), 401, 1, $token);
     return;
 }
 
