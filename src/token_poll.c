@@ -58,7 +58,7 @@ static token_ledger_status_t ask_for_changes(const token_store_t *store,
 
     args[0] = args[1] = apr_itoa(store->pool, seconds);
     status = token_ledger_select(store, TOKEN_SQL_POLL, args,
-                                 TOKEN_STORE_READ, bury_token, &poll);
+                                 TOKEN_STORE_POLL, bury_token, &poll);
     *changes = poll.changes;
     return status;
 }

@@ -222,8 +222,15 @@ static const char *get_cure(const char *error)
           "use it?)" : "";
 }
 
-/* The first trouble speaks for all until a statement goes well again.  That
- * there is no table is said where one is needed; a lock passes. */
+/* That there is no table is said where one is needed: jobs look at the
+ * databases of hosts that have nothing to do with tokens, too. */
+static int lacks_table(const char *error)
+{
+    return strstr(error, "no such table") || strstr(error, "does not exist");
+}
+
+/* The first trouble speaks for all until a statement goes well again.  A
+ * lock passes. */
 static void note_job(const task_t *task, int done)
 {
     volatile apr_uint32_t *trouble =
@@ -233,8 +240,7 @@ static void note_job(const task_t *task, int done)
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->store->server,
                      "the token database takes last uses and purges again");
     }
-    else if (!done && !strstr(task->error, "no such table")
-             && !strstr(task->error, "does not exist")
+    else if (!done && !lacks_table(task->error)
              && !strstr(task->error, "locked")
              && !apr_atomic_xchg32(trouble, 1)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->store->server,
@@ -284,7 +290,8 @@ static void note_result(const task_t *task, int done)
              || task->kind == TOKEN_STORE_NOTE) {
         note_write(task);
     }
-    else if (!apr_atomic_xchg32(trouble, 1)) {
+    else if (!(task->kind == TOKEN_STORE_POLL && lacks_table(task->error))
+             && !apr_atomic_xchg32(trouble, 1)) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
                      "the token database does not answer: %s%s; tokens not "
                      "checked lately get 503 until it does", task->error,

@@ -58,6 +58,7 @@ typedef enum {
     TOKEN_STORE_WRITE,          /* somebody waits: each failure is said */
     TOKEN_STORE_NOTE,           /* of what is done already: likewise */
     TOKEN_STORE_JOB,            /* it will be tried again later */
+    TOKEN_STORE_POLL,           /* likewise; that it is down is said */
     TOKEN_STORE_LAST,           /* it will not, for httpd stops: one attempt,
                                  * and none while the database is down */
     TOKEN_STORE_USERS           /* of Django's table: what is wrong with it

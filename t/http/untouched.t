@@ -9,7 +9,7 @@ use strict;
 use warnings;
 
 use AuthnToken::Conf ();
-use AuthnToken::Process ();
+use AuthnToken::Process qw(poll);
 use AuthnToken::Server ();
 use AuthnToken::Test;
 use DBI ();
@@ -43,6 +43,15 @@ sub tables {
             WHERE type = 'table' ORDER BY name}) };
 }
 
+# Until the poll has looked at the database, which another one needs not.
+sub await_jobs {
+    my ($site) = @_;
+    poll(sub {
+        $site->log->lines('error', qr/token database, attempt 1: no such/);
+    }, 20) or fail 'a job asks';
+    return;
+}
+
 my $theirs = 'delete notes';
 my $both = 'delete auth_token auth_token_event notes';
 
@@ -66,6 +75,7 @@ CONF
     my ($name, $conf) = @$case;
     my $site = site($name, $conf);
     $site->get('/');
+    await_jobs($site);
     $site->stop;
     is tables($site->db_params), $theirs, "$name: nothing is made";
     $site->done;
