@@ -32,6 +32,11 @@ APLOG_USE_MODULE(authn_token);
 /* So many polls in a row take too long while short ones do not. */
 #define POLL_OVERDUE 2
 
+/* After so many polls without a table, which databases of hosts that have
+ * nothing to do with tokens lack: how many seconds none is sought. */
+#define TABLELESS_POLLS 10
+#define TABLELESS_PAUSE 30
+
 /* After so many seconds without an answer the table is emptied as well. */
 #define POLL_LOST 3600
 
@@ -105,6 +110,10 @@ static int ask(const token_store_t *store, token_shared_database_t *shared,
     if (ask_for_changes(store, seconds, changes) != TOKEN_LEDGER_DOWN) {
         return 1;
     }
+    if (atomic_load(&shared->tableless_polls) >= TABLELESS_POLLS) {
+        atomic_store(&shared->next_poll,
+                     token_clock_seconds() + TABLELESS_PAUSE);
+    }
     /* Who only found no way in waited less. */
     if (seconds > POLL_OVERLAP
         && token_clock_now() - begin > TOKEN_BREAKER_PATIENCE) {
@@ -134,6 +143,7 @@ static void note_poll(token_shared_database_t *shared, apr_int64_t now,
                       apr_int64_t second, int deep)
 {
     atomic_store(&shared->overdue_polls, 0);
+    atomic_store(&shared->tableless_polls, 0);
     atomic_store(&shared->last_poll_at, now);
     atomic_store(&shared->last_poll, second);
     if (deep) {
@@ -154,6 +164,9 @@ void token_poll_changes(const token_store_t *store)
         + (deep ? POLL_DEEP_OVERLAP : POLL_OVERLAP);
     int changes;
 
+    if (second < atomic_load(&shared->next_poll)) {
+        return;
+    }
     if (atomic_load(&shared->overdue_polls)
         && !ask(store, shared, POLL_OVERLAP, &changes)) {
         return;

@@ -290,8 +290,11 @@ static void note_result(const task_t *task, int done)
              || task->kind == TOKEN_STORE_NOTE) {
         note_write(task);
     }
-    else if (!(task->kind == TOKEN_STORE_POLL && lacks_table(task->error))
-             && !apr_atomic_xchg32(trouble, 1)) {
+    else if (task->kind == TOKEN_STORE_POLL && lacks_table(task->error)) {
+        atomic_fetch_add(&token_shared_database(task->store->conf->database)
+                              ->tableless_polls, 1);
+    }
+    else if (!apr_atomic_xchg32(trouble, 1)) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->store->server,
                      "the token database does not answer: %s%s; tokens not "
                      "checked lately get 503 until it does", task->error,
