@@ -17,6 +17,7 @@
 #include "mpm_common.h"
 #include "apr_thread_proc.h"
 
+#include "token_clock.h"
 #include "token_setup.h"
 #include "token_shared.h"
 #include "token_sql.h"
@@ -26,6 +27,9 @@ APLOG_USE_MODULE(authn_token);
 
 /* So many databases are tried again; one is a bit of a word. */
 #define RETRIED 64
+
+#define LOCK_WAIT apr_time_from_msec(1500)
+#define LOCK_PAUSE apr_time_from_msec(50)
 
 typedef struct {
     server_rec *server;
@@ -72,23 +76,45 @@ static void complain(const setup_t *setup, const char *path,
                  error ? error : "-");
 }
 
-/* 1 when the table is there. */
-static int make_table(const setup_t *setup, const token_sql_t *sql,
-                      const char *path)
+/* 0, or the code of what went wrong. */
+static int try_table(const setup_t *setup, const token_sql_t *sql,
+                     const char *path)
 {
     int rc;
 
     if (has_table(sql)) {
-        return 1;
+        return 0;
     }
     protect_new_file(path, sql->pool);
     rc = token_sql_create(sql);
-    if (rc) {
-        complain(setup, path, apr_dbd_error(sql->driver, sql->handle, rc));
-        return 0;
+    if (!rc) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, setup->server,
+                     "table auth_token made in %s", path);
     }
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, setup->server,
-                 "table auth_token made in %s", path);
+    return rc;
+}
+
+/* 1 when the table is there.  SQLite's lock is another's, and passes: the
+ * children of before have it for a moment when they end. */
+static int make_table(const setup_t *setup, const token_sql_t *sql,
+                      const char *path)
+{
+    apr_time_t begin = token_clock_now();
+    int rc, rows;
+
+    while ((rc = try_table(setup, sql, path))) {
+        const char *error = apr_dbd_error(sql->driver, sql->handle, rc);
+
+        if (!error || !strstr(error, "locked")
+            || token_clock_now() - begin > LOCK_WAIT) {
+            complain(setup, path, error);
+            return 0;
+        }
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, setup->server,
+                     "waits for the lock of %s", path);
+        apr_dbd_query(sql->driver, sql->handle, &rows, "ROLLBACK");
+        apr_sleep(LOCK_PAUSE);
+    }
     return 1;
 }
 

@@ -274,6 +274,20 @@ for my $mode (qw(wal delete)) {
     $dbh->do('ROLLBACK');
     is_deeply codes($site, $token), { 200 => 12 }, "$mode: then good again";
     is try_login($site)->code, 200, "$mode: and so is a login";
+    if ($mode eq 'delete') {
+        # The table cannot even be looked for.
+        my $again = qr/resuming normal operations/;
+        my $count = $site->log_lines($again);
+        $lock->();
+        kill 'USR1', $site->pid;
+        ok AuthnToken::Process::poll(sub {
+            $site->log_lines(qr/waits for the lock of /) }, 10),
+            'delete: a restart waits for the lock';
+        $dbh->do('ROLLBACK');
+        ok AuthnToken::Process::poll(sub {
+            $site->log_lines($again) > $count }, 10),
+            'delete: and goes on, without a complaint, after it';
+    }
     $site->done;
 }
 
