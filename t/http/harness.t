@@ -201,7 +201,7 @@ sub put_memcheck {
 sub add_line {
     my ($site, $line) = @_;
     open my $log, '>>', $site->{log}{error} or die "error log: $!\n";
-    print {$log} "[core:notice] AH00052: $line\n";
+    print {$log} $line =~ /^child/ ? '[core:notice] AH00052: ' : '', "$line\n";
     close $log;
     return;
 }
@@ -261,15 +261,18 @@ sub add_line {
     for my $pid (1 .. 2) {
         $site->start->stop;
         add_line($site, "child pid $pid exit signal Segmentation fault (11)");
-        push @found, 0 + grep { /^a child crashed/ } $site->problems;
+        add_line($site, "child pid ${pid}0 exit signal Abort (6)");
+        add_line($site, "corrupted double-linked list, $pid");
+        push @found, 0 + grep { /^a child crashed|double/ } $site->problems;
     }
-    is_deeply \@found, $event ? [ 0, 0 ] : [ 1, 2 ],
+    is_deeply \@found, $event ? [ 0, 0 ] : [ 3, 6 ],
         'a crash at a stop is one of event only';
     $site->start;
     add_line($site, 'child pid 3 exit signal Segmentation fault (11)');
+    add_line($site, 'double free or corruption (out)');
     $site->stop;
-    is 0 + (grep { /^a child crashed.*pid 3/ } $site->problems), 1,
-        'one after it is always a problem';
+    is 0 + (grep { /^a child crashed.*pid 3|double free/ } $site->problems),
+        2, 'one after it is always a problem';
     $site->discard;
 }
 

@@ -25,9 +25,10 @@ my @harmless = (
     qr/\[core:warn\] .* AH00045: child process \d+ still did not exit, /,
     # libpq, of a server that is told to stop.
     qr/^(?:WARNING|FATAL):  terminating connection due to (?:immediate shutdown|administrator) command$/,
-    # event, told to stop while it closes a connection.
+    # event, told to stop while it closes a connection or keeps it alive.
     qr/\[mpm_event:error\] .* AH03092: process_lingering_close: /,
     qr/\[mpm_event:error\] .* \(9\)Bad file descriptor: AH00468: error closing /,
+    qr/\[mpm_event:error\] .* \(9\)Bad file descriptor: AH03093: process_socket: /,
     # What the tests' own certificates and short configurations lack.
     qr/\[ssl:warn\] .* AH01873: Init: Session Cache is not configured/,
     qr/\[ssl:warn\] .* AH01882: Init: this version of mod_ssl was compiled /,
@@ -35,6 +36,9 @@ my @harmless = (
     qr/\[ssl:warn\] .* AH01909: .* server certificate does NOT include an ID/,
     qr/\[http2:warn\] .* AH10034: The mpm module \(prefork\.c\) is not /,
 );
+
+# What glibc says when it finds its heap damaged.
+my $heap = qr/^(?:\w+\(\): |corrupted |double free )/;
 
 # The places where httpd itself writes what a client sent, seen on 2.4.71
 # with trace8 everywhere: http at TRACE4, one header a line, http2, and core
@@ -126,12 +130,14 @@ sub problems {
 
 sub unannounced {
     my ($self) = @_;
+    my %late = $self->late;
     my @found;
 
     for my $line ($self->lines('error')) {
         my ($module, $level) = $line =~ $head;
         my $known = 0;
         next if defined $level && !$bad{$level};
+        next if $late{$line} && $line =~ $heap;
         for my $expected (@{ $self->{expected} }) {
             next if $line !~ $expected->{pattern};
             $known = $expected->{seen} = 1;
@@ -156,20 +162,26 @@ sub missing {
 }
 
 # A child of event may crash in httpd's own code: close_worker_sockets(), when
-# it is told to stop while a worker closes a connection.  Ours at that moment
-# would be seen with prefork, and by the sanitizers, whose reports tell where
-# it was.
+# it is told to stop while a worker closes a connection, writes to a socket
+# that is freed.  Ours at that moment would be seen with prefork, and by the
+# sanitizers, whose reports tell where it was.
 sub crashes {
     my ($self) = @_;
-    my @crashes = $self->lines('error', qr/ exit signal /);
+    my %late = $self->late;
+    my @crashes = grep { !$late{$_}
+            || !/ exit signal (?:Segmentation fault|Abort) / }
+        $self->lines('error', qr/ exit signal /);
 
-    if ($self->lines('error', qr/\[mpm_event:notice\]/)) {
-        my %late = map { $_ => 1 } grep { / exit signal Segmentation fault / }
-            map { $self->between(@$_) } @{ $self->{stops} || [] };
-        @crashes = grep { !$late{$_} } @crashes;
-    }
     return map { "a child crashed: $_" }
         grep { !$self->is_expected($_) } @crashes;
+}
+
+# late: the lines of event while it was told to stop, as keys.
+sub late {
+    my ($self) = @_;
+    return if !$self->lines('error', qr/\[mpm_event:notice\]/);
+    return map { $_ => 1 } map { $self->between(@$_) }
+        @{ $self->{stops} || [] };
 }
 
 # between($from, $to): lines of the error log; to its end without $to.

@@ -112,22 +112,38 @@ sub pid {
 # closed the connection.
 sub ping {
     my ($self) = @_;
-    my $port = $self->{config}{vars}{port};
+    my ($answer) = $self->probe("HTTP/1.0\r\n");
+    return $answer =~ m{^HTTP/1} ? 1 : 0;
+}
+
+# hold: an idle connection, or nothing: no worker is at work for it.
+sub hold {
+    my ($self) = @_;
+    my ($answer, $socket)
+        = $self->probe("HTTP/1.1\r\nHost: 127.0.0.1\r\n", qr/\r\n\r\n/);
+    return $answer ? $socket : undef;
+}
+
+# probe($version_and_fields, $end): the answer to a request, read until it
+# has its end or the server closes, and the connection.
+sub probe {
+    my ($self, $head, $end) = @_;
     my $answer = '';
+    my $ready = '';
     my $socket;
 
-    return 0 if !$self->pid;
+    return '' if !$self->pid;
     $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $port,
-        Timeout => $AuthnToken::Process::patience) or return 0;
-    print {$socket} "OPTIONS * HTTP/1.0\r\nUser-Agent: harness-probe\r\n\r\n";
+        PeerPort => $self->{config}{vars}{port},
+        Timeout => $AuthnToken::Process::patience) or return '';
+    print {$socket} "OPTIONS * ${head}User-Agent: harness-probe\r\n\r\n";
     $socket->flush;
-    my $ready = '';
     vec($ready, fileno $socket, 1) = 1;
-    1 while select(my $readable = $ready, undef, undef,
+    1 while !($end && $answer =~ $end)
+        && select(my $readable = $ready, undef, undef,
             2 * $AuthnToken::Process::patience)
         && sysread $socket, $answer, 4096, length $answer;
-    return $answer =~ m{^HTTP/1} ? 1 : 0;
+    return ($answer, $socket);
 }
 
 # start($env): true when httpd answers; else what it said is in output_file.

@@ -211,8 +211,9 @@ sub output {
 sub stop {
     my ($self) = @_;
     # event's own code may crash when it is told to stop while it closes a
-    # connection: one more request lets it come to rest.
-    $self->{server}->ping;
+    # connection: one more request, whose connection stays open, lets it come
+    # to rest.
+    my $held = $self->{server}->hold;
     $self->{log}->note_stop if $self->pid;
     $self->{ended_badly} = 1 if !$self->{server}->stop;
     return !$self->{ended_badly};
