@@ -457,7 +457,8 @@ static apr_status_t lock_allocator(apr_pool_t *pool)
     apr_thread_mutex_t *mutex;
     apr_status_t rv;
 
-    if (apr_allocator_mutex_get(allocator)) {
+    /* An APR that debugs its pools has none. */
+    if (!allocator || apr_allocator_mutex_get(allocator)) {
         return APR_SUCCESS;
     }
     rv = apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool);
