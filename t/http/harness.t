@@ -210,6 +210,10 @@ sub add_line {
     my $site = AuthnToken::Test->new(@plain, name => 'crashes',
         conf => '')->start;
     my $child = ($site->child_pids)[0];
+    if (($ENV{AUTHN_TOKEN_SANITIZE} || '') eq 'address') {
+        like AuthnToken::Process::slurp("/proc/$child/maps"), qr/pools\.so/,
+            'the sanitizer sees into pools';
+    }
     kill 'SEGV', $child;
     if (($ENV{AUTHN_TOKEN_SANITIZE} || '') eq 'address') {
         ok poll(sub { -s $site->tmp . "/sanitizer/asan.$child" }, 10),

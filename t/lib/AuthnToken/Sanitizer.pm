@@ -15,6 +15,7 @@ use Cwd ();
 use File::Basename qw(dirname);
 
 my $data = Cwd::abs_path(dirname(__FILE__) . '/../../data');
+my $build = $ENV{AUTHN_TOKEN_BUILD} || Cwd::abs_path("$data/../..");
 
 sub kind { return $ENV{AUTHN_TOKEN_SANITIZE} || '' }
 
@@ -26,7 +27,8 @@ sub environment {
     my $to = "log_path=$tmp/sanitizer";
 
     return {
-        LD_PRELOAD => preload(qw(libasan.so libubsan.so)),
+        LD_PRELOAD => join(' ', preload(qw(libasan.so libubsan.so)),
+            grep { -f } "$build/pools.so"),
         ASAN_OPTIONS =>
             "detect_leaks=0:abort_on_error=0:handle_segv=2:$to/asan",
         UBSAN_OPTIONS => "print_stacktrace=1:$to/ubsan",
