@@ -35,6 +35,7 @@ typedef struct {
     server_rec *server;
     apr_pool_t *pool;
     int level;                  /* of a complaint */
+    apr_time_t end;             /* of waiting for locks, of token_clock */
     unsigned next;              /* database to be visited */
     apr_uint64_t unmade;        /* databases without a table */
 } setup_t;
@@ -99,14 +100,13 @@ static int try_table(const setup_t *setup, const token_sql_t *sql,
 static int make_table(const setup_t *setup, const token_sql_t *sql,
                       const char *path)
 {
-    apr_time_t begin = token_clock_now();
     int rc, rows;
 
     while ((rc = try_table(setup, sql, path))) {
         const char *error = apr_dbd_error(sql->driver, sql->handle, rc);
 
         if (!error || !strstr(error, "locked")
-            || token_clock_now() - begin > LOCK_WAIT) {
+            || token_clock_now() > setup->end) {
             complain(setup, path, error);
             return 0;
         }
@@ -159,9 +159,11 @@ static void visit_database(void *baton, const char *driver,
     }
 }
 
-static void make_all(server_rec *s, int level, apr_pool_t *pool)
+static void make_all(server_rec *s, int level, apr_interval_time_t patience,
+                     apr_pool_t *pool)
 {
-    setup_t setup = { s, pool, level, 0, atomic_load(token_shared_unmade()) };
+    setup_t setup = { s, pool, level, token_clock_now() + patience, 0,
+                      atomic_load(token_shared_unmade()) };
 
     token_tree_databases(visit_database, &setup, pool);
     if (setup.next < RETRIED) {
@@ -192,7 +194,7 @@ void token_setup_start(server_rec *s, apr_pool_t *ptemp)
         if (ap_run_drop_privileges(ptemp, s) == OK) {
             /* For what protect_new_file() does not find: a URI's file. */
             umask(027);
-            make_all(s, APLOG_ERR, ptemp);
+            make_all(s, APLOG_ERR, LOCK_WAIT, ptemp);
         }
         /* All else is the parent's to clean up. */
         _exit(0);
@@ -206,6 +208,6 @@ void token_setup_start(server_rec *s, apr_pool_t *ptemp)
 void token_setup_again(server_rec *s, apr_pool_t *pool)
 {
     if (atomic_load(token_shared_unmade())) {
-        make_all(s, APLOG_DEBUG, pool);
+        make_all(s, APLOG_DEBUG, 0, pool);
     }
 }
