@@ -33,7 +33,8 @@ APLOG_USE_MODULE(authn_token);
 #define POLL_OVERDUE 2
 
 /* After so many polls without a table, which databases of hosts that have
- * nothing to do with tokens lack: how many seconds none is sought. */
+ * nothing to do with tokens lack: how many seconds none is sought, unless a
+ * request finds one. */
 #define TABLELESS_POLLS 10
 #define TABLELESS_PAUSE 30
 
@@ -110,7 +111,8 @@ static int ask(const token_store_t *store, token_shared_database_t *shared,
     if (ask_for_changes(store, seconds, changes) != TOKEN_LEDGER_DOWN) {
         return 1;
     }
-    if (atomic_load(&shared->tableless_polls) >= TABLELESS_POLLS) {
+    if (!atomic_load(&shared->has_table)
+        && atomic_load(&shared->tableless_polls) >= TABLELESS_POLLS) {
         atomic_store(&shared->next_poll,
                      token_clock_seconds() + TABLELESS_PAUSE);
     }
@@ -164,7 +166,8 @@ void token_poll_changes(const token_store_t *store)
         + (deep ? POLL_DEEP_OVERLAP : POLL_OVERLAP);
     int changes;
 
-    if (second < atomic_load(&shared->next_poll)) {
+    if (second < atomic_load(&shared->next_poll)
+        && !atomic_load(&shared->has_table)) {
         return;
     }
     if (atomic_load(&shared->overdue_polls)

@@ -26,6 +26,7 @@ typedef struct token_shared_database_t {
     _Atomic(apr_uint32_t) overdue_polls; /* since the last answer */
     _Atomic(apr_uint32_t) tableless_polls; /* likewise: there was no table */
     _Atomic(apr_int64_t) next_poll; /* second of it, where there is none */
+    _Atomic(apr_uint32_t) has_table; /* there was one once */
     _Atomic(apr_int64_t) next_purge; /* second of it */
     _Atomic(apr_int64_t) last_flush; /* since when a child that ends writes
                                       * last uses; 0: none does */

@@ -260,6 +260,18 @@ static void note_write(const task_t *task)
                  get_cure(task->error));
 }
 
+/* Tokens are in use there: from now on it is polled, whatever becomes of
+ * the table. */
+static void note_table(const task_t *task)
+{
+    token_shared_database_t *shared =
+        token_shared_database(task->store->conf->database);
+
+    if (!atomic_load(&shared->has_table)) {
+        atomic_store(&shared->has_table, 1);
+    }
+}
+
 static void note_result(const task_t *task, int done)
 {
     volatile apr_uint32_t *trouble =
@@ -536,6 +548,9 @@ int token_store_run(const token_store_t *store, token_store_work_t *work,
     token_stats_note_database(token_shared_stats(), store->conf->database,
                               task.answered);
     note_result(&task, done);
+    if (done && kind != TOKEN_STORE_USERS) {
+        note_table(&task);
+    }
     token_breaker_leave(breaker, task.answered);
     return done;
 }
