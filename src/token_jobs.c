@@ -37,6 +37,8 @@ APLOG_USE_MODULE(authn_token);
 
 #define SETUP_INTERVAL apr_time_from_sec(1)
 
+#define POLL_LOOK apr_time_from_msec(100)
+
 /* Databases whose polls do not wait for each other's connects; each costs a
  * thread of each child. */
 #define POLL_THREADS 8
@@ -103,15 +105,23 @@ static int begin_store_job(int state, token_store_t *store, server_rec *s,
 
 /* --- revocations elsewhere --- */
 
-/* Anything else than success would be the last time, for both. */
+/* Looks ten times a second.  While the database is down its breaker says when
+ * it is tried again: what was revoked meanwhile is asked for as soon as it is
+ * back.  Anything else than success would be the last time, for both. */
 static apr_status_t do_poll(int state, void *server, apr_pool_t *pool)
 {
+    token_shared_database_t *shared =
+        token_shared_database(token_conf_store(server)->database);
     token_store_t store;
 
-    if (begin_store_job(state, &store, server, pool)) {
-        token_poll_changes(&store);
-        end_job();
+    if (token_clock_now() < atomic_load(&shared->poll_due)
+        || !begin_store_job(state, &store, server, pool)) {
+        return APR_SUCCESS;
     }
+    token_poll_changes(&store);
+    atomic_store(&shared->poll_due, token_store_is_down(store.conf)
+                 ? 0 : token_clock_now() + token_conf_poll_interval(server));
+    end_job();
     return APR_SUCCESS;
 }
 
@@ -326,14 +336,13 @@ static apr_status_t add_job(const char *name, int singleton,
                              : rv;
 }
 
-static apr_status_t add_poll(server_rec *s, apr_interval_time_t interval,
-                             apr_pool_t *pconf)
+static apr_status_t add_poll(server_rec *s, apr_pool_t *pconf)
 {
     const char *name = apr_psprintf(pconf, "_authn_token_poll_%d_",
                                     (int)(token_conf_store(s)->database
                                           % POLL_THREADS));
 
-    return add_job(name, 1, interval, s, do_poll, pconf);
+    return add_job(name, 1, POLL_LOOK, s, do_poll, pconf);
 }
 
 /* The jobs of one database, with the settings of its first host.  Each kind
@@ -341,13 +350,12 @@ static apr_status_t add_poll(server_rec *s, apr_interval_time_t interval,
 static apr_status_t add_database(server_rec *s, apr_pool_t *pconf)
 {
     const token_store_conf_t *store = token_conf_store(s);
-    apr_interval_time_t poll = token_conf_poll_interval(s);
     apr_interval_time_t flush = token_conf_flush_interval(s);
     apr_status_t rv = APR_SUCCESS;
 
-    if (poll > 0 && token_shared_table()
+    if (token_conf_poll_interval(s) > 0 && token_shared_table()
         && token_store_has(store, TOKEN_SQL_POLL)) {
-        rv = add_poll(s, poll, pconf);
+        rv = add_poll(s, pconf);
     }
     if (flush > 0 && token_shared_table()
         && token_store_has(store, TOKEN_SQL_TOUCH)) {

@@ -23,6 +23,7 @@ typedef struct token_shared_database_t {
     _Atomic(apr_int64_t) last_poll; /* second of the last answer */
     _Atomic(apr_int64_t) last_poll_at; /* the same by the calendar */
     _Atomic(apr_int64_t) last_deep_poll; /* that looked back further */
+    _Atomic(apr_time_t) poll_due; /* not before, by token_clock */
     _Atomic(apr_uint32_t) overdue_polls; /* since the last answer */
     _Atomic(apr_uint32_t) tableless_polls; /* likewise: there was no table */
     _Atomic(apr_int64_t) next_poll; /* second of it, where there is none */

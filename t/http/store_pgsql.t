@@ -274,6 +274,26 @@ CONF
     $site->done;
 }
 
+# --- a poll that failed ---
+
+{
+    my $site = AuthnToken::Test->new(pg => $pg, name => 'poll',
+        mpm_conf => $mpm, conf => "AuthTokenPollInterval 3600\n$login_conf");
+    my $mark = $pg->log_mark;
+    my $polled = sub {
+        return scalar grep { $_->{text} =~ /revoked_at >= / } $pg->sent($mark);
+    };
+
+    $site->allow_log($down, $up, @dbd_down);
+    $pg->stop;
+    ok $site->start, 'poll: httpd starts without PostgreSQL';
+    $site->log_like($down, 'poll: it fails');
+    $pg->start;
+    ok poll($polled, 10),
+        'poll: what was revoked is asked for when it is there, not in an hour';
+    $site->done;
+}
+
 # --- the table missing, made, dropped, changed; connections cut ---
 
 {
