@@ -28,9 +28,6 @@ APLOG_USE_MODULE(authn_token);
 /* So many databases are tried again; one is a bit of a word. */
 #define RETRIED 64
 
-#define LOCK_WAIT apr_time_from_msec(1500)
-#define LOCK_PAUSE apr_time_from_msec(50)
-
 typedef struct {
     server_rec *server;
     apr_pool_t *pool;
@@ -113,7 +110,7 @@ static int make_table(const setup_t *setup, const token_sql_t *sql,
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, setup->server,
                      "waits for the lock of %s", path);
         apr_dbd_query(sql->driver, sql->handle, &rows, "ROLLBACK");
-        apr_sleep(LOCK_PAUSE);
+        apr_sleep(TOKEN_SQL_LOCK_PAUSE);
     }
     return 1;
 }
@@ -194,7 +191,7 @@ void token_setup_start(server_rec *s, apr_pool_t *ptemp)
         if (ap_run_drop_privileges(ptemp, s) == OK) {
             /* For what protect_new_file() does not find: a URI's file. */
             umask(027);
-            make_all(s, APLOG_ERR, LOCK_WAIT, ptemp);
+            make_all(s, APLOG_ERR, TOKEN_SQL_LOCK_WAIT, ptemp);
         }
         /* All else is the parent's to clean up. */
         _exit(0);

@@ -9,10 +9,16 @@
 #include "apr_dbd.h"
 #include "apr_hash.h"
 #include "apr_pools.h"
+#include "apr_time.h"
 
 #include "token_crypt.h"
 #include "token_dialect.h"
 #include "token_record.h"
+
+/* For another's lock on SQLite's file, as long as apr_dbd waits; and the pause
+ * before it is tried again. */
+#define TOKEN_SQL_LOCK_WAIT apr_time_from_msec(1500)
+#define TOKEN_SQL_LOCK_PAUSE apr_time_from_msec(50)
 
 /* A connection somebody owns, for as long as he owns it.  prepared is a hash
  * that lives as long, in pool; one entry of it knows our statements.

@@ -31,10 +31,6 @@ APLOG_USE_MODULE(authn_token);
 /* One that takes too long is not tried so often. */
 #define ATTEMPTS_OVERDUE 2
 
-/* For another's lock on SQLite's file, as long as apr_dbd waits. */
-#define LOCK_WAIT apr_time_from_msec(1500)
-#define LOCK_PAUSE apr_time_from_msec(50)
-
 #define DEFAULT_QUERY_TIMEOUT apr_time_from_sec(2)
 
 static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
@@ -373,10 +369,10 @@ static int mend(task_t *task, token_sql_t *sql)
  * statement, but not to prepare one.  1: try again. */
 static int wait_for_lock(const task_t *task)
 {
-    if (token_clock_now() - task->begun > LOCK_WAIT) {
+    if (token_clock_now() - task->begun > TOKEN_SQL_LOCK_WAIT) {
         return 0;
     }
-    apr_sleep(LOCK_PAUSE);
+    apr_sleep(TOKEN_SQL_LOCK_PAUSE);
     return 1;
 }
 
